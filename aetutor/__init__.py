@@ -1,0 +1,18 @@
+"""aetutor: a course on autoencoders that runs. The notebooks import what they need from these modules.
+
+Importing this package imports torch and nothing heavier; `aetutor.plots` and `aetutor.widgets` import matplotlib and
+ipywidgets when you ask for them.
+"""
+
+from aetutor.data import ImageData, binarize, load, one_hot, to_unit
+from aetutor.exercises import EXERCISES, check
+from aetutor.models import Autoencoder
+from aetutor.objectives import reconstruction_loss
+from aetutor.training import History, Trainer, TrainingDiverged, choose_device
+from aetutor.verify import show_source, verify
+
+__version__ = "0.1.0"
+__all__ = [
+    "EXERCISES", "Autoencoder", "History", "ImageData", "Trainer", "TrainingDiverged", "binarize", "check",
+    "choose_device", "load", "one_hot", "reconstruction_loss", "show_source", "to_unit", "verify",
+]

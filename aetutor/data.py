@@ -1,0 +1,161 @@
+"""Images and labels: the bundled MNIST, and other sets through torchvision."""
+
+import gzip
+import hashlib
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+MNIST_DIR = Path(__file__).parent / "mnist"
+DEFAULT_ROOT = Path.home() / ".cache" / "aetutor"
+DIGITS = tuple("0123456789")
+
+# name in this course -> (class in torchvision.datasets, folder below root in which torchvision looks for its files)
+TORCHVISION_SETS = {
+    "fashion-mnist": ("FashionMNIST", "FashionMNIST/raw"),
+    "kmnist": ("KMNIST", "KMNIST/raw"),
+    "cifar10": ("CIFAR10", "."),
+}
+
+
+class DataError(RuntimeError):
+    """A data file is missing or damaged; the message says which one, and what to do."""
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Images uint8 `(N, C, H, W)` in 0…255 and labels int64 `(N,)`, split for training and testing."""
+
+    name: str
+    train_x: Tensor
+    train_y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    class_names: tuple[str, ...]
+
+    def to(self, device) -> "ImageData":
+        """The same data on another device."""
+        moved = {key: getattr(self, key).to(device) for key in ("train_x", "train_y", "test_x", "test_y")}
+        return replace(self, **moved)
+
+    def __repr__(self):
+        return (f"{self.name}: {len(self.train_x):,} training and {len(self.test_x):,} test images of shape "
+                f"{tuple(self.train_x.shape[1:])}, {len(self.class_names)} classes")
+
+
+def load(name: str, *, root: str | Path | None = None, download: bool = False) -> ImageData:
+    """Load a data set by name: "mnist", "fashion-mnist", "kmnist" or "cifar10".
+
+    MNIST comes with the package: it needs no network, and `root` and `download` have no meaning for it. The others go
+    through `torchvision.datasets`, which keeps its files below `root` (default: ~/.cache/aetutor).
+
+    Raises: ValueError for an unknown name, DataError for a file that is missing or damaged.
+    """
+    if name == "mnist":
+        return _load_mnist()
+    if name in TORCHVISION_SETS:
+        return _load_torchvision(name, Path(root or DEFAULT_ROOT), download)
+    raise ValueError(f"Unknown data set {name!r}: choose one of {', '.join(['mnist', *TORCHVISION_SETS])}.")
+
+
+def to_unit(x: Tensor) -> Tensor:
+    """uint8 images 0…255 -> float32 in [0, 1], any shape. Raises TypeError for any other dtype."""
+    if x.dtype != torch.uint8:
+        raise TypeError(f"to_unit takes uint8 images with values 0…255; got {x.dtype}, which needs no conversion.")
+    return x.float() / 255
+
+
+def binarize(x: Tensor, threshold: float = 0.5) -> Tensor:
+    """Images -> float 0.0 or 1.0: 1 where the grey value is above `threshold`, any shape.
+
+    Takes uint8 images 0…255 or float images in [0, 1]; the threshold is always in units of [0, 1]. Raises ValueError
+    for a threshold outside [0, 1].
+    """
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"The threshold must lie in [0, 1], where 1 is white; got {threshold}.")
+    if x.dtype == torch.uint8:
+        return (x > threshold * 255).float()
+    return (x > threshold).to(x.dtype)
+
+
+def one_hot(y: Tensor, num_classes: int) -> Tensor:
+    """Labels `(…,)` -> float32 `(…, num_classes)`, with a 1 at the label's place.
+
+    Raises ValueError for labels that are not integers in 0…num_classes-1.
+    """
+    if y.dtype.is_floating_point or y.dtype == torch.bool:
+        raise ValueError(f"Labels must be integers 0…{num_classes - 1}; got {y.dtype}.")
+    if y.numel() and not 0 <= y.min() <= y.max() < num_classes:
+        raise ValueError(f"Labels must lie in 0…{num_classes - 1}; got values from {y.min()} to {y.max()}.")
+    return torch.nn.functional.one_hot(y.long(), num_classes).float()
+
+
+def _load_mnist() -> ImageData:
+    sums = _checksums(MNIST_DIR / "SHA256SUMS")
+    parts = {}
+    for split, prefix in {"train": "train", "test": "t10k"}.items():
+        parts[f"{split}_x"] = _read_idx(f"{prefix}-images-idx3-ubyte", sums).unsqueeze(1)
+        parts[f"{split}_y"] = _read_idx(f"{prefix}-labels-idx1-ubyte", sums).long()
+    return ImageData("mnist", class_names=DIGITS, **parts)
+
+
+def _checksums(path: Path) -> dict[str, str]:
+    if not path.exists():
+        raise DataError(_damaged(path, "is missing"))
+    return {name: digest for digest, name in (line.split() for line in path.read_text().splitlines())}
+
+
+def _read_idx(name: str, sums: dict[str, str]) -> Tensor:
+    """One IDX file: four bytes (0, 0, type, dimensions), the sizes as big-endian 32-bit numbers, then the bytes."""
+    path = MNIST_DIR / f"{name}.gz"
+    try:
+        raw = gzip.decompress(path.read_bytes())
+    except FileNotFoundError:
+        raise DataError(_damaged(path, "is missing")) from None
+    except (OSError, EOFError, zlib.error):
+        raise DataError(_damaged(path, "cannot be unpacked")) from None
+    if hashlib.sha256(raw).hexdigest() != sums.get(name):
+        raise DataError(_damaged(path, "does not hold the bytes that SHA256SUMS names"))
+    sizes = np.frombuffer(raw, ">i4", count=raw[3], offset=4)
+    pixels = np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3])
+    return torch.from_numpy(pixels.reshape(sizes).copy())
+
+
+def _damaged(path: Path, what: str) -> str:
+    return (f"The MNIST file {path} {what}: restore it with `git checkout -- aetutor/mnist` in a clone, "
+            "or install aetutor again.")
+
+
+def _load_torchvision(name: str, root: Path, download: bool) -> ImageData:
+    import torchvision
+
+    class_name, folder = TORCHVISION_SETS[name]
+    dataset = getattr(torchvision.datasets, class_name)
+    files = _archives(dataset)
+    # torchvision unpacks archives only on its download path, which stays offline when their checksums agree
+    unpack = all(torchvision.datasets.utils.check_integrity(root / folder / file, md5) for file, md5 in files.items())
+    try:
+        train = dataset(root, train=True, download=download or unpack)
+        test = dataset(root, train=False, download=download or unpack)
+    except (RuntimeError, OSError) as error:
+        raise DataError(
+            f"{name} is not (or not whole) below {root}: put {', '.join(files)} into {root / folder}, or call "
+            f"load({name!r}, root=…, download=True) where there is a network. torchvision said: {error}") from None
+    (train_x, train_y), (test_x, test_y) = _tensors(train), _tensors(test)
+    return ImageData(name, train_x, train_y, test_x, test_y, tuple(train.classes))
+
+
+def _archives(dataset) -> dict[str, str]:
+    """The archives of a torchvision data set: file name -> MD5."""
+    return dict(dataset.resources) if hasattr(dataset, "resources") else {dataset.filename: dataset.tgz_md5}
+
+
+def _tensors(dataset) -> tuple[Tensor, Tensor]:
+    images, labels = torch.as_tensor(dataset.data), torch.as_tensor(dataset.targets)
+    # grey sets come as (N, H, W), colour sets as (N, H, W, C)
+    images = images.unsqueeze(1) if images.dim() == 3 else images.permute(0, 3, 1, 2).contiguous()
+    return images, labels.long()

@@ -1,0 +1,20 @@
+"""Exercises that mark themselves: `check("1.2", answer)`."""
+
+from aetutor.exercises.engine import Exercise, Verdict, mark
+from aetutor.exercises.notebook_01 import EXERCISES as _NOTEBOOK_01
+
+__all__ = ["EXERCISES", "Exercise", "Verdict", "check"]
+
+EXERCISES: dict[str, Exercise] = {**_NOTEBOOK_01}
+
+
+def check(number: str, answer) -> Verdict:
+    """Mark an answer to an exercise, a function or a value; the verdict displays itself.
+
+    A function is tried on fresh random inputs of several sizes and types, and compared with the reference solution in
+    float64. A wrong answer is compared with the exercise's typical mistakes. Never raises for what the student's code
+    does; raises ValueError for an unknown exercise number.
+    """
+    if number not in EXERCISES:
+        raise ValueError(f"There is no exercise {number!r}: the exercises are {', '.join(EXERCISES)}.")
+    return mark(number, EXERCISES[number], answer)

@@ -1,0 +1,156 @@
+"""How an answer is marked: the same trials for the answer, the reference and every typical mistake."""
+
+import linecache
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aetutor.verify import to_tensor
+
+SIZES = (1, 2, 3, 5, 8)
+DTYPES = (torch.float64, torch.float32)
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise.
+
+    prompt: the task, in a sentence or two.
+    reference: the solution, a function (or a number, for an exercise that asks for one).
+    mistakes: name -> a typical wrong answer, of the same kind as the reference.
+    why: name -> what the mistake is, told to the student; the names are those of `mistakes`.
+    inputs: `inputs(size, generator) -> tuple` of float64 tensors and numbers, fresh arguments for the function; larger
+        sizes are larger inputs. None for an exercise that asks for a number.
+    rtol: the relative tolerance, against the largest entry of the expected result.
+    """
+
+    prompt: str
+    reference: Any
+    mistakes: dict[str, Any]
+    why: dict[str, str]
+    inputs: Callable[[int, torch.Generator], tuple] | None = None
+    rtol: float = 1e-4
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `check` says. passed: True, False, or None for "not attempted yet"; mistake: its name, if it is known."""
+
+    passed: bool | None
+    mistake: str | None
+    message: str
+
+    def __repr__(self):
+        return self.message
+
+
+class NotAttempted(Exception):
+    """The stub is still a stub."""
+
+
+class NotAnAnswer(Exception):
+    """The answer is of the wrong kind; the message says what is asked for."""
+
+
+def mark(number: str, exercise: Exercise, answer) -> Verdict:
+    """Mark one answer: not attempted, right, a known mistake, or wrong with the smallest input that shows it."""
+    trials = _trials(exercise)
+    try:
+        _check_kind(answer, exercise)
+        results = [_run(answer, trial) for trial in trials]
+    except NotAttempted:
+        return Verdict(None, None, f"… Exercise {number}: not attempted yet.")
+    except NotAnAnswer as problem:
+        return Verdict(False, None, f"✗ Exercise {number}: {problem}")
+    except Exception as error:  # whatever the student's code raises is an answer to report, not ours to pass on
+        return Verdict(False, None, f"✗ Exercise {number}: {_short(error, answer)}")
+    expected = [_run(exercise.reference, trial) for trial in trials]
+    wrong = [i for i in range(len(trials)) if not _equal(results[i], expected[i], exercise.rtol)]
+    if not wrong:
+        tried = f" ({len(trials)} random inputs, in float32 and float64)" if exercise.inputs else ""
+        return Verdict(True, None, f"✓ Exercise {number}: right{tried}.")
+    for name, mistake in exercise.mistakes.items():
+        if _matches(mistake, trials, results, exercise.rtol):
+            why = f"A typical mistake: {name}. {exercise.why[name]}"
+            return Verdict(False, name, f"✗ Exercise {number}: not yet. {why}")
+    smallest = wrong[0]  # the trials grow
+    facts = _counterexample(trials[smallest], results[smallest], expected[smallest])
+    return Verdict(False, None, f"✗ Exercise {number}: not yet. {facts}")
+
+
+def _trials(exercise: Exercise) -> list[tuple]:
+    """Fresh arguments, smallest first, each in both float types; one empty trial for an exercise that asks a number."""
+    if exercise.inputs is None:
+        return [()]
+    generator = torch.Generator()
+    generator.seed()
+    drawn = [(dtype, exercise.inputs(size, generator)) for size in SIZES for dtype in DTYPES]
+    return [tuple(a.to(dtype) if isinstance(a, Tensor) and a.is_floating_point() else a for a in arguments)
+            for dtype, arguments in drawn]
+
+
+def _check_kind(answer, exercise: Exercise) -> None:
+    if answer is None or answer is ...:
+        raise NotAttempted
+    if exercise.inputs and not callable(answer):
+        raise NotAnAnswer(f"it asks for a function; got {_brief(answer)}. Give the function, without calling it.")
+
+
+def _run(answer, trial: tuple) -> Tensor:
+    """The result on one trial, as float64. The answer may change its arguments: they are copies."""
+    copies = tuple(a.clone() if isinstance(a, Tensor) else a for a in trial)
+    try:
+        result = answer(*copies) if callable(answer) else answer
+    except NotImplementedError:
+        raise NotAttempted from None
+    if result is None or result is ...:
+        raise NotAttempted
+    tensor = to_tensor(result)
+    if tensor is None:
+        raise NotAnAnswer(f"the result must be a number, an array or a tensor; got {_brief(result)}.")
+    return tensor
+
+
+def _equal(got: Tensor, want: Tensor, rtol: float) -> bool:
+    """The same numbers, also where one has axes of length 1 that the other lacks."""
+    got, want = got.squeeze(), want.squeeze()
+    scale = want[want.isfinite()].abs().max().item() if want.isfinite().any() else 1.0
+    return got.shape == want.shape and torch.allclose(got, want, rtol=rtol, atol=rtol * scale, equal_nan=True)
+
+
+def _matches(mistake, trials, results, rtol) -> bool:
+    try:
+        return all(_equal(got, _run(mistake, trial), rtol) for got, trial in zip(results, trials, strict=True))
+    except Exception:  # a mistake that cannot run on these inputs is not the student's
+        return False
+
+
+def _counterexample(trial: tuple, got: Tensor, want: Tensor) -> str:
+    if not trial:
+        return f"{_brief(got)} is not the number."
+    shapes = f" of shape {tuple(got.shape)}", f" of shape {tuple(want.shape)}"
+    got_shape, want_shape = shapes if got.squeeze().shape != want.squeeze().shape else ("", "")
+    return (f"The smallest input that shows it: {', '.join(map(_brief, trial))}. "
+            f"Your result{got_shape}: {_brief(got)}; expected{want_shape}: {_brief(want)}.")
+
+
+def _brief(value) -> str:
+    if isinstance(value, Tensor):
+        if value.numel() > 12:
+            return f"a tensor of shape {tuple(value.shape)}"
+        return str(value.double().round(decimals=4).tolist())
+    return repr(value) if len(repr(value)) < 60 else f"an object of type {type(value).__name__}"
+
+
+def _short(error: Exception, answer) -> str:
+    """The exception in a line or two, with the student's own line: the last in the cell that holds the answer."""
+    message = f"your code raised {type(error).__name__}: {str(error).partition(chr(10))[0] or 'no message'}"
+    file = getattr(getattr(answer, "__code__", None), "co_filename", None)
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    if not own:
+        return message
+    return f"{message}\n  line {own[-1].lineno}: {linecache.getline(file, own[-1].lineno).strip()}"

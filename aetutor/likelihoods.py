@@ -1,0 +1,68 @@
+"""Likelihoods p(x|z): each turns decoder outputs `(…, C, H, W)` into a distribution over whole images.
+
+The distributions have batch shape `(…,)` and event shape `(C, H, W)`: `log_prob` sums over the pixels, in nats, with
+every constant kept.
+"""
+
+from math import log, pi
+
+import torch
+from torch import Tensor
+from torch.distributions import Bernoulli, Distribution, Independent, Normal
+
+IMAGE_DIMS = 3  # C, H, W
+
+
+class BinaryPixels(Bernoulli):
+    """`torch.distributions.Bernoulli` that says what to do when it is given grey pixels."""
+
+    def _validate_sample(self, value):
+        try:
+            super()._validate_sample(value)
+        except ValueError:
+            if value.shape[-IMAGE_DIMS:] != self.batch_shape[-IMAGE_DIMS:]:
+                raise
+            raise ValueError(
+                f"A Bernoulli likelihood takes pixels that are 0 or 1; got values from {value.min():.3g} to "
+                f"{value.max():.3g}: binarize the images (aetutor.data.binarize), or choose likelihood='gaussian'."
+            ) from None
+
+
+class GaussianPixels(Normal):
+    """`torch.distributions.Normal` with one number as sigma: the same values in half the passes over the pixels."""
+
+    def __init__(self, mean: Tensor, sigma: float):
+        super().__init__(mean, torch.full((), sigma, dtype=mean.dtype, device=mean.device), validate_args=False)
+        self.sigma = sigma
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        # log N(x; mean, sigma^2) = -(x - mean)^2 / 2 sigma^2 - 1/2 log(2 pi sigma^2)
+        return (x - self.loc).square() * (-0.5 / self.sigma**2) - 0.5 * log(2 * pi * self.sigma**2)
+
+
+def bernoulli(logits: Tensor) -> Distribution:
+    """Independent binary pixels with P(x_d = 1) = sigmoid(logits_d).
+
+    log p(x|z) = Σ_d x_d log y_d + (1 - x_d) log(1 - y_d) with y = sigmoid(logits): minus the cross-entropy (notebook
+    01, equation 1.1). `log_prob` raises ValueError for pixels other than 0 and 1.
+    """
+    return Independent(BinaryPixels(logits=logits), IMAGE_DIMS)
+
+
+def gaussian(mean: Tensor, sigma: float = 1.0) -> Distribution:
+    """Independent Gaussian pixels with the given mean and one fixed standard deviation, in units of the grey value.
+
+    log p(x|z) = -‖x - mean‖² / 2σ² - D/2 log 2πσ²: with σ = 1, minus half the squared error and a constant. Raises
+    ValueError for a sigma that is not positive.
+    """
+    check_sigma(sigma)
+    return Independent(GaussianPixels(mean, sigma), IMAGE_DIMS)
+
+
+def check_sigma(sigma: float) -> None:
+    """Raise ValueError unless sigma can be a standard deviation."""
+    if not 0 < sigma < float("inf"):
+        raise ValueError(f"sigma is a standard deviation and must be positive and finite; got {sigma}.")
+
+
+LIKELIHOODS = {"bernoulli": bernoulli, "gaussian": gaussian}

@@ -1,0 +1,128 @@
+"""Plots: tensors in, matplotlib `Axes` out. Nothing here trains a model.
+
+Lines differ in colour, dash and marker, so that they can be told apart in grey; the colours are Okabe and Ito's, which
+colour-blind readers tell apart.
+"""
+
+import io
+from collections.abc import Mapping
+from itertools import cycle
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+STYLES = [("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"), ("#CC79A7", ":", "D"),
+          ("#000000", (0, (5, 1)), "v"), ("#E69F00", (0, (3, 1, 1, 1)), "P")]
+DIGIT_COLOURS = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#B8860B", "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F",
+                 "#7B1FA2"]
+GAP = 2  # pixels between two images of a grid
+
+
+def show(ax, caption: str, alt: str) -> None:
+    """Display the figure that `ax` (an Axes or a Figure) belongs to as PNG, its caption below it, and close it.
+
+    `alt` describes the picture to a reader who cannot see it; it travels as the output's `alt` metadata and as its
+    plain text.
+    """
+    from IPython.display import Markdown, display
+
+    figure = ax.figure if isinstance(ax, Axes) else ax
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=110, bbox_inches="tight", facecolor="white")
+    plt.close(figure)
+    picture = {"image/png": png.getvalue(), "text/plain": f"Figure: {alt}"}
+    display(picture, raw=True, metadata={"image/png": {"alt": alt}})
+    display(Markdown(f"*{caption}*"))
+
+
+def tile(images: Tensor, columns: int) -> np.ndarray:
+    """Images `(N, C, H, W)` in [0, 1] -> one picture `(H', W')` or `(H', W', 3)`, white gaps between the images."""
+    images = images.detach().float().cpu().clamp(0, 1)
+    rows = -(-len(images) // columns)
+    empty = images.new_ones(rows * columns - len(images), *images.shape[1:])
+    framed = torch.nn.functional.pad(torch.cat([images, empty]), (0, GAP, 0, GAP), value=1.0)
+    grid = framed.unflatten(0, (rows, columns)).permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
+    return grid[:-GAP, :-GAP].squeeze(-1).numpy()
+
+
+def image_grid(images: Tensor, columns: int = 10, ax: Axes | None = None) -> Axes:
+    """Images `(N, C, H, W)` in [0, 1], row by row. White ink on black, as the data has it."""
+    picture = tile(images, columns)
+    ax = ax or _axes(picture.shape[1] / 45, picture.shape[0] / 45)
+    ax.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.set_axis_off()
+    return ax
+
+
+def image_rows(rows: Mapping[str, Tensor], ax: Axes | None = None) -> Axes:
+    """One labelled row for each entry: label -> images `(N, C, H, W)` in [0, 1], the same N in all rows."""
+    columns, height = (n := next(iter(rows.values()))).shape[0], n.shape[-2]
+    ax = image_grid(torch.cat([images.cpu() for images in rows.values()]), columns, ax)
+    ax.set_axis_on()
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    ax.set_yticks([(height + GAP) * i + height / 2 for i in range(len(rows))], list(rows))
+    ax.set_xticks([])
+    ax.tick_params(length=0)
+    return ax
+
+
+def curves(x, ys: Mapping[str, object], xlabel: str, ylabel: str, ax: Axes | None = None,
+           markers: bool = False) -> Axes:
+    """Lines over common x values `(M,)`: label -> y values `(M,)`, each with a colour and a dash of its own."""
+    ax = ax or _axes(6, 3.6)
+    for (label, y), (colour, dash, marker) in zip(ys.items(), cycle(STYLES), strict=False):
+        ax.plot(_array(x), _array(y), color=colour, linestyle=dash, marker=marker if markers else None, label=label)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.grid(alpha=0.3)
+    if len(ys) > 1:
+        ax.legend(frameon=False)
+    return ax
+
+
+def history(run, ax: Axes | None = None) -> Axes:
+    """The losses of a `training.History` over its epochs."""
+    losses = {"training": run.train_loss, "validation": run.validation_loss}
+    ax = curves(range(1, run.epochs + 1), {k: v for k, v in losses.items() if v}, "epoch", "mean loss [nats]", ax, True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return ax
+
+
+def code_scatter(codes: Tensor, labels: Tensor, ax: Axes | None = None) -> Axes:
+    """Two-dimensional codes `(N, 2)` with their labels `(N,)`, each point drawn as its own digit."""
+    ax = ax or _axes(6, 6)
+    for label in labels.unique().tolist():
+        points = _array(codes[labels == label])
+        ax.scatter(*points.T, s=45, marker=f"${label}$", color=DIGIT_COLOURS[label % 10], linewidths=0.3)
+    ax.set(xlabel="first code $z_1$", ylabel="second code $z_2$")
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def autoencoder_picture(x: Tensor, z: Tensor, y: Tensor, ax: Axes | None = None) -> Axes:
+    """The machine at work on one image: x `(C, H, W)` -> encoder -> code z `(K,)` -> decoder -> y `(C, H, W)`."""
+    ax = ax or _axes(8, 2.6)
+    for image, left, name in ((x, 0.0, "image $x$"), (y, 8.0, "reconstruction $y$")):
+        ax.imshow(tile(image[None], 1), cmap="gray", vmin=0, vmax=1, extent=(left, left + 2, 0, 2))
+        ax.text(left + 1, -0.25, name, ha="center", va="top")
+    for left, right, name in ((2.2, 4.3, "encoder $f_\\phi$"), (7.8, 5.7, "decoder $g_\\theta$")):
+        ax.fill([left, right, right, left], [0, 0.6, 1.4, 2], facecolor="#DDE8F0", edgecolor="#0072B2")
+        ax.text((left + right) / 2, 1, name, ha="center", va="center")
+    ax.imshow(_array(z)[None], cmap="coolwarm", extent=(4.5, 5.5, 0.8, 1.2), aspect="auto",
+              vmin=-abs(_array(z)).max(), vmax=abs(_array(z)).max())
+    ax.text(5, -0.25, f"code $z$: {len(z)} numbers", ha="center", va="top")
+    ax.set(xlim=(-0.1, 10.1), ylim=(-0.6, 2.1), aspect="equal")
+    ax.set_axis_off()
+    return ax
+
+
+def _axes(width: float, height: float) -> Axes:
+    return plt.subplots(figsize=(width, height), layout="constrained")[1]
+
+
+def _array(values) -> np.ndarray:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)

@@ -1,0 +1,89 @@
+"""`verify`: the two sides of a numbered equation, compared by number; and `show_source`."""
+
+import inspect
+import textwrap
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def verify(number: str, lhs, rhs, *, atol: float | None = None, standard_errors=None, within: float = 4.0,
+           meaning: str = "", unit: str = "nats") -> None:
+    """Compare the two sides of equation `number` and print one line: both sides, their difference, a tick.
+
+    Give exactly one of two tolerances:
+
+    * `atol`: the largest difference allowed, for sides that are equal up to rounding (or up to the stated tolerance);
+    * `standard_errors`: the standard error of the estimate (one number, or one for each entry), for sides of which one
+      is a Monte Carlo estimate; the difference may be `within` times as large.
+
+    Args:
+        lhs, rhs: numbers, arrays or tensors of the same shape; of many entries, the worst is printed.
+        meaning: what is compared, in a few words.
+        unit: of both sides; "" for numbers without one.
+
+    Raises: AssertionError when the sides differ, with the same facts. ValueError for a check that means nothing: NaN or
+    infinity, shapes that do not match, or a tolerance no smaller than the larger side, so that it could not fail.
+    """
+    if (atol is None) == (standard_errors is None):
+        raise ValueError(f"verify({number!r}): give either atol=… or standard_errors=…, one of the two.")
+    lhs, rhs = _side(number, "left", lhs), _side(number, "right", rhs)
+    if lhs.shape != rhs.shape:
+        raise ValueError(f"verify({number!r}): the sides have shapes {tuple(lhs.shape)} and {tuple(rhs.shape)}; "
+                         "reduce both to the same shape.")
+    error = _tolerance(number, atol if standard_errors is None else standard_errors, lhs.shape)
+    tolerance = error if standard_errors is None else within * error
+    larger = torch.maximum(lhs.abs(), rhs.abs())
+    if (tolerance >= larger).all():
+        raise ValueError(f"verify({number!r}): a tolerance of {tolerance.min():.3g} is no smaller than the larger "
+                         f"side, {larger.max():.3g}: this check could not fail. Tighten it, or compare larger numbers.")
+    difference = (lhs - rhs).abs()
+    worst = (difference - tolerance).argmax()
+    left, right, gap, allowed, one_error = (t.flatten()[worst].item() for t in (lhs, rhs, difference, tolerance, error))
+    scale = f"allowed {allowed:.1e}"
+    if standard_errors is not None:
+        scale = f"{gap / one_error if gap else 0:.1f} standard errors, allowed {within:g}"
+    holds = bool((difference <= tolerance).all())
+    line = (f"({number}) {'✓' if holds else '✗'} {meaning + ': ' if meaning else ''}{left:.6g} {'=' if holds else '≠'} "
+            f"{right:.6g}{' ' + unit if unit else ''}, difference {gap:.1e} ({scale})"
+            f"{f', the worst of {lhs.numel():,}' if lhs.numel() > 1 else ''}")
+    if not holds:
+        raise AssertionError(line)
+    print(line)
+
+
+def to_tensor(value) -> Tensor | None:
+    """A number, a list, an array or a tensor as a float64 tensor on the CPU; None for anything else."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", torch.float64)
+    try:
+        return torch.from_numpy(np.array(value, dtype=np.float64))
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
+def _side(number: str, name: str, value) -> Tensor:
+    tensor = to_tensor(value)
+    if tensor is None or tensor.numel() == 0:
+        raise ValueError(f"verify({number!r}): the {name} side must be a number, an array or a tensor with at least "
+                         f"one entry; got {value!r}.")
+    if not tensor.isfinite().all():
+        raise ValueError(f"verify({number!r}): the {name} side holds NaN or infinity, which no check can confirm.")
+    return tensor
+
+
+def _tolerance(number: str, value, shape) -> Tensor:
+    tensor = to_tensor(value)
+    if tensor is None or not tensor.isfinite().all() or (tensor < 0).any() or tensor.shape not in (shape, ()):
+        raise ValueError(f"verify({number!r}): the tolerance must be a finite number that is not negative, or one for "
+                         f"each entry of the sides; got {value!r}.")
+    return tensor.expand(shape)
+
+
+def show_source(obj) -> None:
+    """Display the package's own code of a function or class, highlighted, in a notebook."""
+    from IPython.display import Markdown, display
+
+    source = textwrap.dedent(inspect.getsource(obj))
+    display(Markdown(f"`{obj.__module__}.{obj.__qualname__}`\n\n```python\n{source}```"))
