@@ -7,6 +7,7 @@ colour-blind readers tell apart.
 import io
 from collections.abc import Mapping
 from itertools import cycle
+from types import MappingProxyType
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -72,14 +73,19 @@ def image_rows(rows: Mapping[str, Tensor], ax: Axes | None = None) -> Axes:
 
 
 def curves(x, ys: Mapping[str, object], xlabel: str, ylabel: str, ax: Axes | None = None,
-           markers: bool = False) -> Axes:
-    """Lines over common x values `(M,)`: label -> y values `(M,)`, each with a colour and a dash of its own."""
+           markers: bool = False, points: Mapping[str, object] = MappingProxyType({})) -> Axes:
+    """Lines over common x values `(M,)`: label -> y values `(M,)`, each with a colour and a dash of its own.
+
+    `points` are drawn as crosses without a line: measured values, to lie beside computed curves.
+    """
     ax = ax or _axes(6, 3.6)
     for (label, y), (colour, dash, marker) in zip(ys.items(), cycle(STYLES), strict=False):
         ax.plot(_array(x), _array(y), color=colour, linestyle=dash, marker=marker if markers else None, label=label)
+    for label, y in points.items():
+        ax.plot(_array(x), _array(y), "x", color="black", markersize=8, label=label)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.grid(alpha=0.3)
-    if len(ys) > 1:
+    if len(ys) + len(points) > 1:
         ax.legend(frameon=False)
     return ax
 
@@ -118,6 +124,11 @@ def autoencoder_picture(x: Tensor, z: Tensor, y: Tensor, ax: Axes | None = None)
     ax.set(xlim=(-0.1, 10.1), ylim=(-0.6, 2.1), aspect="equal")
     ax.set_axis_off()
     return ax
+
+
+def row(count: int) -> list[Axes]:
+    """`count` Axes side by side in one figure."""
+    return list(plt.subplots(1, count, figsize=(4.2 * count, 3.4), layout="constrained")[1])
 
 
 def _axes(width: float, height: float) -> Axes:

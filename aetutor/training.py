@@ -88,7 +88,7 @@ class Trainer:
             raise ValueError(f"Unknown precision {precision!r}: choose 'fp32' or 'bf16'.")
         self.device = choose_device(device)
         self.model, self.loss, self.precision, self.seed = model.to(self.device), loss, precision, seed
-        self.history = History()
+        self.prepare, self.history = to_unit, History()
 
     def fit(self, x: Tensor, y: Tensor | None = None, *, epochs: int, batch_size: int = 128, lr: float = 2e-3,
             prepare: Callable[[Tensor], Tensor] | None = None, validation=None, checkpoint: str | Path | None = None,
@@ -120,11 +120,13 @@ class Trainer:
                 self._restore(checkpoints.load(checkpoint))
             good = self._state()
             try:
-                for epoch in range(self.history.epochs, epochs):
-                    self._epoch(x, y, batch_size, _bar(steps, f"epoch {epoch + 1}/{epochs}", progress), validation)
-                    good = self._state()
-                    if checkpoint:
-                        checkpoints.save(good, checkpoint)
+                with _bar(epochs * steps, self.history.epochs * steps, progress) as bar:
+                    for epoch in range(self.history.epochs + 1, epochs + 1):
+                        bar.set_description(f"epoch {epoch}/{epochs}", refresh=False)
+                        self._epoch(x, y, batch_size, validation, bar)
+                        good = self._state()
+                        if checkpoint:
+                            checkpoints.save(good, checkpoint)
             except (KeyboardInterrupt, TrainingDiverged) as stop:
                 self._restore(good)
                 self.history.interrupted = True
@@ -133,22 +135,21 @@ class Trainer:
                 raise
         return self.history
 
-    def _epoch(self, x, y, batch_size, bar, validation):
-        started, total = time.perf_counter(), torch.zeros((), device=self.device)
+    def _epoch(self, x, y, batch_size, validation, bar):
+        started, total, last = time.perf_counter(), torch.zeros((), device=self.device), -(-len(x) // batch_size)
         self.model.train()
-        with bar:
-            for step, batch in enumerate(minibatches(x, y, batch_size), start=1):
-                # the minibatch mean is an unbiased estimate of E[L] under the empirical distribution (equation 1.5)
-                losses = self.losses(*batch)
-                self.optimizer.zero_grad()
-                losses.mean().backward()
-                self.optimizer.step()
-                self.schedule.step()
-                total += losses.detach().sum()
-                if step % CHECK_EVERY == 0 or step == bar.total:
-                    self._check_finite(total, step)
-                    bar.set_postfix(loss=f"{losses.detach().mean():.2f}", refresh=False)
-                bar.update()
+        for step, batch in enumerate(minibatches(x, y, batch_size), start=1):
+            # the minibatch mean is an unbiased estimate of E[L] under the empirical distribution (equation 1.5)
+            losses = self.losses(*batch)
+            self.optimizer.zero_grad()
+            losses.mean().backward()
+            self.optimizer.step()
+            self.schedule.step()
+            total += losses.detach().sum()
+            if step % CHECK_EVERY == 0 or step == last:
+                self._check_finite(total, step)
+                bar.set_postfix(loss=f"{losses.detach().mean():.2f}", refresh=False)
+            bar.update()
         self.history.train_loss.append(total.item() / len(x))
         if validation is not None:
             self.history.validation_loss.append(self.mean_loss(*_as_tuple(validation)))
@@ -214,10 +215,10 @@ def _as_tuple(validation) -> tuple:
     return tuple(validation) if isinstance(validation, (tuple, list)) else (validation,)
 
 
-def _bar(steps: int, description: str, progress: bool):
+def _bar(steps: int, done: int, progress: bool):
     from tqdm import tqdm
 
-    return tqdm(total=steps, desc=description, disable=not progress, ncols=80, mininterval=0.2)
+    return tqdm(total=steps, initial=done, disable=not progress, ncols=88, mininterval=0.2, unit="step")
 
 
 def _own_random_state(device: torch.device, seed: int):

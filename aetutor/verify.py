@@ -81,9 +81,10 @@ def _tolerance(number: str, value, shape) -> Tensor:
     return tensor.expand(shape)
 
 
-def show_source(obj) -> None:
-    """Display the package's own code of a function or class, highlighted, in a notebook."""
+def show_source(*objects) -> None:
+    """Display the package's own code of functions or classes, highlighted, in a notebook."""
     from IPython.display import Markdown, display
 
-    source = textwrap.dedent(inspect.getsource(obj))
-    display(Markdown(f"`{obj.__module__}.{obj.__qualname__}`\n\n```python\n{source}```"))
+    for obj in objects:
+        source = textwrap.dedent(inspect.getsource(obj))
+        display(Markdown(f"`{obj.__module__}.{obj.__qualname__}`\n\n```python\n{source}```"))

@@ -173,6 +173,41 @@ EXERCISE_4 = Exercise(
 # --- 1.5 -------------------------------------------------------------------------------------------------------------
 
 
+def memory(x, train):
+    return train[torch.cdist(x, train).argmin(1)]
+
+
+def _distinct_images(size, g):
+    return _unit(g, size, 6), _unit(g, size + 3, 6)
+
+
+EXERCISE_5 = Exercise(
+    prompt="Write `memory(x, train)`: images x (B, D) and training images (N, D), to the training image nearest to "
+           "each x, (B, D): an autoencoder whose code is one number, the index.",
+    inputs=_distinct_images,
+    reference=memory,
+    mistakes={
+        "the index instead of the image": lambda x, train: torch.cdist(x, train).argmin(1),
+        "the distance instead of the image": lambda x, train: torch.cdist(x, train).amin(1),
+        "the farthest image": lambda x, train: train[torch.cdist(x, train).argmax(1)],
+        "the nearest x for each training image": lambda x, train: x[torch.cdist(x, train).argmin(0)],
+        "the image itself": lambda x, train: x,
+        "the mean of the training images": lambda x, train: train.mean(0).expand_as(x),
+    },
+    why={
+        "the index instead of the image": "That is the code. The decoder looks it up: `train[index]`.",
+        "the distance instead of the image": "Take `argmin`, not `min`, and look the index up in `train`.",
+        "the farthest image": "`argmin`, not `argmax`: the nearest training image has the smallest distance.",
+        "the nearest x for each training image": "Search along the training images: axis 1 of the (B, N) distances.",
+        "the image itself":
+            "The identity is exact everywhere, but it does not pass through a code of one number.",
+        "the mean of the training images": "That is the best answer without any code at all.",
+    },
+)
+
+# --- 1.6 -------------------------------------------------------------------------------------------------------------
+
+
 def pca_loss(C, K):
     return torch.linalg.eigvalsh(C)[: len(C) - K].sum()
 
@@ -186,7 +221,7 @@ def _descending(C):
     return torch.linalg.eigvalsh(C).flip(0)
 
 
-EXERCISE_5 = Exercise(
+EXERCISE_6 = Exercise(
     prompt="Write `pca_loss(C, K)`: a covariance matrix (D, D) and a code size K, 1 ≤ K < D, to the smallest mean "
            "squared error, summed over the pixels, that a linear autoencoder with K codes can reach.",
     inputs=_covariance,
@@ -210,41 +245,6 @@ EXERCISE_5 = Exercise(
         "one eigenvalue too few is dropped": "K directions are kept, so D - K eigenvalues are discarded.",
         "singular values instead of eigenvalues of C": "An eigenvalue of C is already a variance: no square root.",
         "half of it": "The ½ belongs to the Gaussian log-likelihood; here the squared error itself is asked.",
-    },
-)
-
-# --- 1.6 -------------------------------------------------------------------------------------------------------------
-
-
-def memory(x, train):
-    return train[torch.cdist(x, train).argmin(1)]
-
-
-def _distinct_images(size, g):
-    return _unit(g, size, 6), _unit(g, size + 3, 6)
-
-
-EXERCISE_6 = Exercise(
-    prompt="Write `memory(x, train)`: images x (B, D) and training images (N, D), to the training image nearest to "
-           "each x, (B, D): an autoencoder whose code is one number, the index.",
-    inputs=_distinct_images,
-    reference=memory,
-    mistakes={
-        "the index instead of the image": lambda x, train: torch.cdist(x, train).argmin(1),
-        "the distance instead of the image": lambda x, train: torch.cdist(x, train).amin(1),
-        "the farthest image": lambda x, train: train[torch.cdist(x, train).argmax(1)],
-        "the nearest x for each training image": lambda x, train: x[torch.cdist(x, train).argmin(0)],
-        "the image itself": lambda x, train: x,
-        "the mean of the training images": lambda x, train: train.mean(0).expand_as(x),
-    },
-    why={
-        "the index instead of the image": "That is the code. The decoder looks it up: `train[index]`.",
-        "the distance instead of the image": "Take `argmin`, not `min`, and look the index up in `train`.",
-        "the farthest image": "`argmin`, not `argmax`: the nearest training image has the smallest distance.",
-        "the nearest x for each training image": "Search along the training images: axis 1 of the (B, N) distances.",
-        "the image itself":
-            "The identity is exact everywhere, but it does not pass through a code of one number.",
-        "the mean of the training images": "That is the best answer without any code at all.",
     },
 )
 
