@@ -1,11 +1,13 @@
-"""Checkpoints that are either whole or not there."""
+"""Checkpoints that are either whole or not there, and what an exact resume needs besides: the random state."""
 
 import os
 import pickle
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 
 def save(state: dict, path: str | Path) -> None:
@@ -37,3 +39,36 @@ def load(path: str | Path) -> dict:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(f"{path} is not a whole checkpoint of this package; delete it and train again.") from error
+
+
+def copy_to_cpu(value):
+    """A copy of tensors on the CPU, through dicts and lists; anything else as it is."""
+    if isinstance(value, Tensor):
+        return value.detach().cpu().clone()
+    if isinstance(value, dict):
+        return {key: copy_to_cpu(item) for key, item in value.items()}
+    return [copy_to_cpu(item) for item in value] if isinstance(value, list) else value
+
+
+@contextmanager
+def own_random_state(device: torch.device, seed: int):
+    """Inside, the random numbers of the CPU and the device start from `seed`; outside, nobody notices."""
+    accelerators = [] if device.type == "cpu" else [device]
+    with torch.random.fork_rng(accelerators, device_type=device.type if accelerators else "cuda"):
+        torch.manual_seed(seed)
+        yield
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """The states of the random number generators of the CPU and the device."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type != "cpu":
+        states[device.type] = torch.get_device_module(device).get_rng_state()
+    return states
+
+
+def set_random_state(device: torch.device, states: dict[str, Tensor]) -> None:
+    """Put back what `random_state` gave; the device's only if it was on one of the same type."""
+    torch.set_rng_state(states["cpu"])
+    if device.type != "cpu" and device.type in states:
+        torch.get_device_module(device).set_rng_state(states[device.type])

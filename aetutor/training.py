@@ -115,7 +115,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=lr, fused=self.device.type in ("cpu", "cuda"))
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, lr, total_steps=epochs * steps)
         self.history = History()
-        with _own_random_state(self.device, self.seed):
+        with checkpoints.own_random_state(self.device, self.seed):
             if resume and Path(checkpoint).exists():
                 self._restore(checkpoints.load(checkpoint))
             good = self._state()
@@ -181,8 +181,8 @@ class Trainer:
         """Everything that the rest of the run depends on, copied to the CPU."""
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                  "schedule": self.schedule.state_dict(), "history": asdict(self.history),
-                 "random": _random_state(self.device)}
-        return _copy_to_cpu(state)
+                 "random": checkpoints.random_state(self.device)}
+        return checkpoints.copy_to_cpu(state)
 
     def _restore(self, state: dict) -> None:
         self.model.load_state_dict(state["model"])
@@ -193,7 +193,7 @@ class Trainer:
                 f"{self.schedule.total_steps}: resume with the same images, epochs and batch_size.")
         self.schedule.load_state_dict(state["schedule"])
         self.history = History(**{k: list(v) if isinstance(v, list) else v for k, v in state["history"].items()})
-        _set_random_state(self.device, state["random"])
+        checkpoints.set_random_state(self.device, state["random"])
 
 
 def _check_arguments(x, y, epochs, batch_size, lr, resume, checkpoint):
@@ -219,35 +219,3 @@ def _bar(steps: int, done: int, progress: bool):
     from tqdm import tqdm
 
     return tqdm(total=steps, initial=done, disable=not progress, ncols=88, mininterval=0.2, unit="step")
-
-
-def _own_random_state(device: torch.device, seed: int):
-    """Inside, the random numbers start from `seed`; outside, nobody notices."""
-    from contextlib import ExitStack
-
-    stack = ExitStack()
-    accelerators = [] if device.type == "cpu" else [device]
-    stack.enter_context(torch.random.fork_rng(accelerators, device_type=device.type if accelerators else "cuda"))
-    torch.manual_seed(seed)
-    return stack
-
-
-def _random_state(device: torch.device) -> dict[str, Tensor]:
-    states = {"cpu": torch.get_rng_state()}
-    if device.type != "cpu":
-        states[device.type] = torch.get_device_module(device).get_rng_state()
-    return states
-
-
-def _set_random_state(device: torch.device, states: dict[str, Tensor]) -> None:
-    torch.set_rng_state(states["cpu"])
-    if device.type in states and device.type != "cpu":
-        torch.get_device_module(device).set_rng_state(states[device.type])
-
-
-def _copy_to_cpu(value):
-    if isinstance(value, Tensor):
-        return value.detach().cpu().clone()
-    if isinstance(value, dict):
-        return {key: _copy_to_cpu(item) for key, item in value.items()}
-    return [_copy_to_cpu(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,76 @@
+# The course's commands. Each sets up what it needs, in .venv, the first time; plain `make` lists them.
+# ARGS are passed on:  make lab ARGS="--no-browser --port=8899"    make test ARGS="-k verify"
+VENV := .venv
+PY := $(VENV)/bin/python
+NB ?= $(sort $(wildcard notebooks/*.ipynb))
+RUN_NOTEBOOK := $(PY) -m nbconvert --to notebook --execute --inplace --ExecutePreprocessor.kernel_name=python3 \
+  --ExecutePreprocessor.timeout=600 --ExecutePreprocessor.store_widget_state=False \
+  --ExecutePreprocessor.record_timing=False --CoalesceStreamsPreprocessor.enabled=True \
+  --NotebookExporter.preprocessors=nbconvert.preprocessors.CoalesceStreamsPreprocessor
+
+.PHONY: help lab test notebooks lint benchmark
+
+help:  ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+lab: $(VENV)/ready  ## open the course in JupyterLab
+	@echo "Starting JupyterLab on notebooks/: it prints its address; stop it with Ctrl-C."
+	@root=; if [ "$$(id -u)" = 0 ]; then root=--allow-root; fi; \
+	exec $(PY) -m jupyterlab --ServerApp.root_dir=notebooks $$root $(ARGS)
+
+test: $(VENV)/ready-dev $(VENV)/math/ready  ## run every test, the notebooks included
+	@echo "Running the tests; then every notebook, cell by cell (some minutes)."
+	@$(PY) -m pytest $(ARGS)
+
+notebooks: $(VENV)/ready-dev  ## run the notebooks anew and save their outputs (NB=notebooks/01_ae.ipynb for one)
+	@if [ -z "$(NB)" ]; then echo "There is no notebook in notebooks/."; exit 1; fi
+	@for nb in $(NB); do \
+	  echo "Running $$nb in a fresh kernel; it is saved only if every cell succeeds."; \
+	  JUPYTER_PATH= $(RUN_NOTEBOOK) "$$nb" || exit 1; \
+	done
+
+lint: $(VENV)/ready-dev  ## check the style of the package, the tests and the notebooks
+	@echo "Checking all Python files and notebooks with ruff."
+	@$(PY) -m ruff check . $(ARGS)
+
+benchmark: $(VENV)/ready-bench  ## measure, with the scripts in benchmarks/
+	@if [ -z "$(wildcard benchmarks/*.py)" ]; then echo "There is no script in benchmarks/ yet."; fi
+	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "Running $$script"; $(PY) $$script || exit 1; done
+
+# --- the set-up: each step leaves a file in .venv, and is done again when pyproject.toml changes ---
+
+$(VENV)/made:
+	@for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	  if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "Creating $(VENV) with $$($$python --version)."; \
+	    $$python -m venv $(VENV) && touch $@; exit; \
+	  fi; \
+	done; \
+	echo "aetutor needs Python 3.11 or newer, and none was found: install one, or name it: make lab PYTHON=PATH"; exit 1
+
+# $(call install,[extra]): this package, editable; by uv, which is fast, or by pip where uv cannot be had
+define install
+	@echo "Installing aetutor$(1) and what it needs into $(VENV) (the first time some minutes: PyTorch is large)."
+	@if $(PY) -m pip install --quiet --disable-pip-version-check uv; \
+	then $(PY) -m uv pip install --python $(PY) -e ".$(1)"; \
+	else echo "uv cannot be installed here: using pip, which takes longer."; $(PY) -m pip install -e ".$(1)"; fi
+	@touch $@
+endef
+
+$(VENV)/ready: pyproject.toml $(VENV)/made
+	$(call install)
+
+$(VENV)/ready-dev: pyproject.toml $(VENV)/made
+	$(call install,[dev])
+	@touch $(VENV)/ready
+
+$(VENV)/ready-bench: pyproject.toml $(VENV)/made
+	$(call install,[bench])
+	@touch $(VENV)/ready
+
+$(VENV)/math/ready: tests/math/package.json $(VENV)/made
+	@mkdir -p $(VENV)/math && cp tests/math/package.json $(VENV)/math/
+	@if ! command -v npm >/dev/null; then echo "There is no npm here: the test that formulas render will be skipped."; \
+	else echo "Installing KaTeX and MathJax into $(VENV)/math, for the test that formulas render."; \
+	  cd $(VENV)/math && { npm install --silent --no-audit --no-fund --no-package-lock && touch ready || \
+	  echo "That failed: the test that formulas render will be skipped."; }; fi

@@ -1,0 +1,218 @@
+"""The plots: what stands where, how lines differ, and how a figure is shown."""
+
+import io
+
+import IPython.display
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from aetutor import plots
+from aetutor.training import History
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays():
+    yield
+    plt.close("all")
+
+
+def images(count, channels=1, height=3, width=4):
+    """Every pixel of every image has a value of its own."""
+    total = count * channels * height * width
+    return (torch.arange(total, dtype=torch.float64).view(count, channels, height, width) + 1) / (total + 2)
+
+
+# --- tile ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (6, 3, 2), (5, 3, 2), (2, 4, 1), (4, 1, 4)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_each_image_stands_in_its_place_and_the_rest_is_white(count, columns, rows, channels):
+    x = images(count, channels)
+    picture, gap = plots.tile(x, columns), plots.GAP
+    expected = np.ones((rows * (3 + gap) - gap, columns * (4 + gap) - gap, channels), np.float32)
+    for i, image in enumerate(x.numpy()):
+        top, left = (i // columns) * (3 + gap), (i % columns) * (4 + gap)
+        expected[top:top + 3, left:left + 4] = image.transpose(1, 2, 0)
+    assert np.array_equal(picture, expected[..., 0] if channels == 1 else expected)
+
+
+def test_tile_leaves_no_value_outside_the_unit_interval():
+    assert plots.tile(torch.tensor([-1.0, 0.5, 2.0]).view(3, 1, 1, 1), 3)[0, ::3].tolist() == [0.0, 0.5, 1.0]
+
+
+def test_tile_takes_images_that_carry_a_gradient():
+    assert plots.tile(images(2).requires_grad_(), 2).shape == (3, 10)
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+
+
+def test_image_grid_draws_the_tiles_in_grey_from_black_to_white():
+    ax = plots.image_grid(images(6), columns=3)
+    (drawn,) = ax.get_images()
+    assert isinstance(ax, Axes) and np.array_equal(drawn.get_array(), plots.tile(images(6), 3))
+    assert drawn.get_clim() == (0, 1) and drawn.get_cmap().name == "gray" and not ax.axison
+
+
+def test_image_grid_draws_where_it_is_told():
+    ax = plt.subplots()[1]
+    assert plots.image_grid(images(2), ax=ax) is ax
+
+
+def test_image_rows_puts_each_label_beside_its_row():
+    x, y = images(3), 1 - images(3)
+    ax = plots.image_rows({"original": x, "copy": y})
+    picture = ax.get_images()[0].get_array()
+    assert np.array_equal(picture, plots.tile(torch.cat([x, y]), 3))
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["original", "copy"]
+    for tick, row in zip(ax.get_yticks(), (x, y), strict=True):
+        assert picture[int(tick), 0] == pytest.approx(row[0, 0, 1, 0].item())
+
+
+def test_image_rows_of_different_lengths_are_refused():
+    with pytest.raises(ValueError, match="same"):
+        plots.image_rows({"original": images(3), "copy": images(2)})
+
+
+def test_autoencoder_picture_shows_image_code_and_copy():
+    x, y, z = images(1)[0], 1 - images(1)[0], torch.tensor([-2.0, 1.0, 0.5])
+    ax = plots.autoencoder_picture(x, z, y)
+    left, right, code = ax.get_images()
+    assert np.array_equal(left.get_array(), x[0].float()) and np.array_equal(right.get_array(), y[0].float())
+    assert left.get_extent()[1] <= code.get_extent()[0] < code.get_extent()[1] <= right.get_extent()[0]
+    assert code.get_array().tolist() == [[-2.0, 1.0, 0.5]] and code.get_clim() == (-2, 2)
+    words = " ".join(text.get_text() for text in ax.texts)
+    assert all(word in words for word in ("image", "encoder", "3 numbers", "decoder", "reconstruction"))
+
+
+# --- curves ----------------------------------------------------------------------------------------------------------
+
+
+def test_lines_differ_in_dash_and_colour():
+    ax = plots.curves([1, 2], {str(i): [i, i + 1] for i in range(len(plots.STYLES))}, "x", "y")
+    lines = ax.get_lines()
+    # get_linestyle answers "--" for every dash of one's own: compare what is drawn
+    assert len({str(line._unscaled_dash_pattern) for line in lines}) == len({line.get_color() for line in lines}) == 6
+
+
+def test_curves_draw_the_numbers_and_name_the_axes():
+    ax = plots.curves(torch.tensor([1.0, 2.0]), {"a": torch.tensor([3.0, 4.0], requires_grad=True), "b": np.ones(2)},
+                      "epoch", "loss [nats]")
+    first, second = ax.get_lines()
+    assert isinstance(ax, Axes) and first.get_xydata().tolist() == [[1, 3], [2, 4]]
+    assert second.get_xydata().tolist() == [[1, 1], [2, 1]]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "loss [nats]")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+
+
+def test_one_line_needs_no_legend():
+    assert plots.curves([1], {"a": [1]}, "x", "y").get_legend() is None
+
+
+def test_markers_come_when_asked_for():
+    plain, marked = (plots.curves([1, 2], {"a": [1, 2], "b": [2, 1]}, "x", "y", markers=m) for m in (False, True))
+    assert {line.get_marker() for line in plain.get_lines()} == {"None"}
+    assert [line.get_marker() for line in marked.get_lines()] == ["o", "s"]
+
+
+def test_points_are_crosses_without_a_line():
+    ax = plots.curves([1, 2], {"computed": [1, 2]}, "x", "y", points={"measured": [1.1, 1.9]})
+    _, points = ax.get_lines()
+    assert points.get_xydata().tolist() == [[1, 1.1], [2, 1.9]]
+    assert (points.get_linestyle(), points.get_marker()) == ("None", "x")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["computed", "measured"]
+
+
+@pytest.mark.parametrize(("validation", "labels"), [([], ["training"]), ([5.0, 4.0, 3.5], ["training", "validation"])])
+def test_history_draws_the_losses_over_the_epochs(validation, labels):
+    ax = plots.history(History([4.0, 3.0, 2.0], validation, [1.0, 1.0, 1.0]))
+    assert [line.get_label() for line in ax.get_lines()] == labels
+    assert ax.get_lines()[0].get_xydata().tolist() == [[1, 4], [2, 3], [3, 2]]
+    assert ax.get_xlabel() == "epoch" and "nats" in ax.get_ylabel()
+    assert all(tick == int(tick) for tick in ax.get_xticks())
+
+
+def test_history_draws_where_it_is_told():
+    ax = plt.subplots()[1]
+    assert History([1.0], [], [1.0]).plot(ax) is ax
+
+
+def test_row_gives_axes_side_by_side_in_one_figure():
+    row = plots.row(3)
+    row[0].figure.draw_without_rendering()
+    assert len(row) == 3 and len({ax.figure for ax in row}) == 1
+    assert sorted(row, key=lambda ax: ax.get_position().x0) == row
+
+
+def test_row_of_one_is_a_list_too():
+    assert len(plots.row(1)) == 1
+
+
+# --- codes -----------------------------------------------------------------------------------------------------------
+
+
+def test_each_code_is_drawn_as_its_own_digit():
+    codes, labels = torch.arange(12.0).view(6, 2), torch.tensor([3, 1, 3, 7, 1, 3])
+    ax = plots.code_scatter(codes, labels)
+    assert isinstance(ax, Axes) and len(ax.collections) == 3
+    for label, points in zip((1, 3, 7), ax.collections, strict=True):
+        assert np.array_equal(points.get_offsets(), codes[labels == label])
+        assert to_hex(points.get_facecolor()[0]) == plots.DIGIT_COLOURS[label].lower()
+
+
+def test_digits_have_shapes_and_colours_of_their_own():
+    ax = plots.code_scatter(torch.zeros(10, 2), torch.arange(10))
+    outlines = {points.get_paths()[0].vertices.tobytes() for points in ax.collections}
+    assert len(outlines) == len(set(plots.DIGIT_COLOURS)) == 10
+
+
+# --- show ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    calls = []
+    monkeypatch.setattr(IPython.display, "display", lambda *args, **kwargs: calls.append((args, kwargs)))
+    return calls
+
+
+@pytest.mark.parametrize("what", [lambda ax: ax, lambda ax: ax.figure], ids=["Axes", "Figure"])
+def test_show_gives_a_png_with_alternative_text_and_a_caption(shown, what):
+    ax = plots.curves([1, 2], {"a": [1, 2]}, "x", "y")
+    plots.show(what(ax), "The loss falls.", "A line that falls from 2 to 1.")
+    ((picture,), options), ((caption,), _) = shown
+    assert options == {"raw": True, "metadata": {"image/png": {"alt": "A line that falls from 2 to 1."}}}
+    assert picture.keys() == {"image/png", "text/plain"}
+    assert picture["text/plain"] == "Figure: A line that falls from 2 to 1."
+    assert caption.data == "*The loss falls.*"
+    with Image.open(io.BytesIO(picture["image/png"])) as image:
+        assert image.format == "PNG" and image.width > 300 and image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_show_closes_the_figure(shown):
+    plots.show(plots.image_grid(images(2, height=40, width=40), columns=2), "", "")
+    assert plt.get_fignums() == []
+
+
+def test_show_closes_no_other_figure(shown):
+    other = plt.figure()
+    plots.show(plots.image_grid(images(2, height=40, width=40), columns=2), "", "")
+    assert plt.get_fignums() == [other.number]
+
+
+def test_a_grid_shows_its_pixels(shown):
+    black_and_white = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 1, 20, 20)
+    plots.show(plots.image_grid(black_and_white, columns=2), "", "")
+    with Image.open(io.BytesIO(shown[0][0][0]["image/png"])) as image:
+        grey = np.asarray(image.convert("L"))
+    middle = grey[grey.shape[0] // 2]
+    assert middle[len(middle) // 4] == 0 and middle[3 * len(middle) // 4] == 255

@@ -1,0 +1,610 @@
+"""The trainer: against the same loop written out, and under interruption, NaN and bad input."""
+
+import itertools
+import math
+import os
+
+import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from aetutor import checkpoint, training
+from aetutor.data import binarize
+from aetutor.models import Autoencoder
+from aetutor.objectives import reconstruction_loss
+from aetutor.training import History, Trainer, TrainingDiverged, choose_device, minibatches
+
+SHAPE = (1, 2, 3)
+ACCELERATOR = torch.accelerator.current_accelerator(check_available=True)
+DEVICES = ["cpu"] + ([ACCELERATOR.type] if ACCELERATOR else [])
+
+
+def model(seed=0, **arguments):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Autoencoder(2, (5,), SHAPE, **arguments)
+
+
+def images(count=10, dtype=torch.float32):
+    """Binary images."""
+    return torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(1)).round().to(dtype)
+
+
+def noisy_loss(ae, x):
+    """A loss with random draws of its own, as the denoising and variational ones have."""
+    z = ae.encode(x)
+    return -ae.decode(z + 0.1 * torch.randn_like(z)).log_prob(x)
+
+
+def failing_at(call, error, loss=noisy_loss):
+    """The loss, but its call number `call` raises."""
+    calls = itertools.count(1)
+
+    def failing(ae, x):
+        if next(calls) == call:
+            raise error
+        return loss(ae, x)
+
+    return failing
+
+
+def nan_at(call, value=math.nan):
+    calls = itertools.count(1)
+    return lambda ae, x: reconstruction_loss(ae, x) * (value if next(calls) == call else 1)
+
+
+def fit(trainer, x=None, **arguments):
+    defaults = {"epochs": 3, "batch_size": 4, "lr": 0.05, "progress": False}
+    return trainer.fit(images() if x is None else x, **defaults | arguments)
+
+
+def weights(ae):
+    return {name: value.detach().cpu().clone() for name, value in ae.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+def losses_of(history):
+    return history.train_loss, history.validation_loss, history.interrupted
+
+
+# --- the loop --------------------------------------------------------------------------------------------------------
+
+
+def test_the_loop_is_the_textbooks():
+    x, epochs, lr, seed = images(dtype=torch.float64), 4, 0.02, 5
+    ae, twin = model().double(), model().double()
+    history = Trainer(ae, reconstruction_loss, "cpu", seed=seed).fit(x, epochs=epochs, batch_size=4, lr=lr,
+                                                                     progress=False)
+    optimizer = torch.optim.Adam(twin.parameters(), lr=lr)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=lr, total_steps=epochs * 3)
+    means = []
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for _ in range(epochs):
+            total = 0.0
+            order = torch.randperm(10)
+            for start in (0, 4, 8):
+                batch = x[order[start:start + 4]]
+                logits = twin.decoder(twin.encoder(batch.view(-1, 6)))
+                each = binary_cross_entropy_with_logits(logits, batch.view(-1, 6), reduction="none").sum(1)
+                optimizer.zero_grad()
+                (each.sum() / len(batch)).backward()
+                optimizer.step()
+                schedule.step()
+                total += each.sum().item()
+            means.append(total / 10)
+    assert history.train_loss == pytest.approx(means, rel=1e-6)
+    for ours, theirs in zip(ae.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_the_learning_rate_rises_to_its_peak_and_falls_to_zero():
+    rates = []
+    trainer = Trainer(model(), reconstruction_loss, "cpu")
+    trainer.loss = lambda ae, x: rates.append(trainer.optimizer.param_groups[0]["lr"]) or reconstruction_loss(ae, x)
+    fit(trainer, images(100), epochs=10, batch_size=10, lr=0.01)
+    assert len(rates) == 100 and max(rates) == pytest.approx(0.01)
+    assert 25 <= rates.index(max(rates)) <= 35
+    assert rates[0] < 0.001 and rates[-1] < 1e-5
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 5, 10])
+def test_minibatches_visit_every_image_once(batch_size):
+    x, y = torch.arange(10.0), torch.arange(10)
+    batches = list(minibatches(x, y, batch_size))
+    assert [len(b) for b, _ in batches] == [batch_size] * (10 // batch_size) + [10 % batch_size] * (10 % batch_size > 0)
+    assert torch.equal(torch.cat([b for b, _ in batches]).sort()[0], x)
+    assert all(torch.equal(images, labels.float()) for images, labels in batches)
+
+
+def test_minibatches_come_in_a_new_order_each_epoch():
+    x = torch.arange(50.0)
+    first, second = (torch.cat([b for (b,) in minibatches(x, None, 7)]) for _ in range(2))
+    assert not torch.equal(first, second) and not torch.equal(first, x)
+
+
+def test_every_epoch_visits_every_image_and_labels_stay_with_their_images():
+    x = torch.arange(10.0).view(10, 1, 1, 1).expand(10, *SHAPE) / 10
+    y = torch.arange(10) * 3
+    seen = []
+
+    def loss(ae, x, y):
+        assert torch.equal((10 * x[:, 0, 0, 0]).round().long() * 3, y)
+        seen.extend(y.tolist())
+        return reconstruction_loss(ae, x)
+
+    fit(Trainer(model(likelihood="gaussian"), loss, "cpu"), x, y=y, epochs=2)
+    assert sorted(seen[:10]) == sorted(seen[10:]) == y.tolist()
+    assert seen[:10] != seen[10:]
+
+
+@pytest.mark.parametrize("count", [9, 10, 11])
+def test_the_epochs_loss_is_the_mean_over_images(count):
+    ae, x = model(), images(count)
+    trainer = Trainer(ae, reconstruction_loss, "cpu")
+    history = fit(trainer, x, epochs=1, lr=1e-12)
+    assert history.train_loss[0] == pytest.approx(reconstruction_loss(ae, x).mean().item(), rel=1e-6)
+
+
+def test_training_lowers_the_loss():
+    history = fit(Trainer(model(), reconstruction_loss, "cpu"), epochs=60)
+    assert history.train_loss[-1] < 0.7 * history.train_loss[0]
+
+
+def test_bytes_are_prepared_to_the_unit_interval_by_default():
+    x, seen = torch.arange(60).view(10, *SHAPE).byte(), []
+
+    def loss(ae, x):
+        seen.append(x)
+        return reconstruction_loss(ae, x)
+
+    fit(Trainer(model(likelihood="gaussian"), loss, "cpu"), x, epochs=1)
+    seen = torch.cat(seen)
+    assert seen.dtype == torch.float32 and torch.equal(seen.flatten().sort()[0], torch.arange(60).float() / 255)
+
+
+def test_prepare_is_used_in_training_and_validation():
+    seen = []
+
+    def loss(ae, x):
+        seen.append(set(x.unique().tolist()))
+        return reconstruction_loss(ae, x)
+
+    x = torch.arange(0, 240, 4).view(10, *SHAPE).byte()
+    fit(Trainer(model(), loss, "cpu"), x, epochs=1, prepare=binarize, validation=x)
+    assert len(seen) == 4 and set().union(*seen) == {0.0, 1.0}
+
+
+def test_float_images_are_taken_as_they_are():
+    x, seen = 7 * torch.rand(4, *SHAPE), []
+    fit(Trainer(model(likelihood="gaussian"), lambda ae, x: seen.append(x) or reconstruction_loss(ae, x), "cpu"), x,
+        epochs=1)
+    assert torch.equal(seen[0].flatten().sort()[0], x.flatten().sort()[0])
+
+
+# --- validation ------------------------------------------------------------------------------------------------------
+
+
+def test_validation_loss_is_the_mean_over_the_other_images():
+    ae, other = model(), images(17)[10:]
+    history = fit(Trainer(ae, reconstruction_loss, "cpu"), epochs=2, validation=other)
+    x, y = other.double(), ae.double().reconstruct(other.double())
+    by_hand = -(x * y.log() + (1 - x) * (1 - y).log()).sum((1, 2, 3)).mean().item()
+    assert len(history.validation_loss) == 2 and history.validation_loss[-1] == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_validation_takes_labels_too():
+    x, y = images(), torch.arange(10)
+    history = fit(Trainer(model(), lambda ae, x, y: 0 * reconstruction_loss(ae, x) + y, "cpu"), x, y=y, epochs=1,
+                  validation=(x[:4], y[:4]))
+    assert history.train_loss == [4.5] and history.validation_loss == [1.5]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 1000])
+def test_mean_loss_does_not_depend_on_its_batches(batch_size):
+    ae, x = model(), images(7)
+    trainer = Trainer(ae, reconstruction_loss, "cpu")
+    fit(trainer, epochs=1)
+    assert trainer.mean_loss(x, batch_size=batch_size) == pytest.approx(reconstruction_loss(ae, x).mean().item(), 1e-6)
+
+
+@pytest.mark.parametrize("stored", [lambda x: x, lambda x: (255 * x).byte()], ids=["float", "bytes"])
+def test_mean_loss_can_be_asked_before_training(stored):
+    ae, x = model(), images()
+    by_hand = reconstruction_loss(ae, x).mean().item()
+    assert Trainer(ae, reconstruction_loss, "cpu").mean_loss(stored(x)) == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_the_model_trains_in_training_mode_and_is_validated_in_evaluation_mode():
+    modes = []
+
+    def loss(ae, x):
+        losses = reconstruction_loss(ae, x)
+        modes.append((ae.training, losses.requires_grad))
+        return losses
+
+    fit(Trainer(model(), loss, "cpu"), epochs=2, batch_size=10, validation=images())
+    assert modes == [(True, True), (False, False)] * 2
+
+
+def test_validation_leaves_the_training_as_it_was():
+    ae, twin = model(), model()
+    fit(Trainer(ae, reconstruction_loss, "cpu"), validation=images(3))
+    fit(Trainer(twin, reconstruction_loss, "cpu"))
+    assert same(weights(ae), weights(twin))
+
+
+# --- exact repeats ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_same_seed_repeats_bit_for_bit(device):
+    one, two = model(), model()
+    first = fit(Trainer(one, noisy_loss, device, seed=3), validation=images(5))
+    torch.rand(7)
+    second = fit(Trainer(two, noisy_loss, device, seed=3), validation=images(5))
+    assert same(weights(one), weights(two)) and losses_of(first) == losses_of(second)
+
+
+def test_another_seed_gives_another_run():
+    one, two = model(), model()
+    fit(Trainer(one, reconstruction_loss, "cpu", seed=3))
+    fit(Trainer(two, reconstruction_loss, "cpu", seed=4))
+    assert not same(weights(one), weights(two))
+
+
+@pytest.mark.parametrize("loss", [noisy_loss, failing_at(5, KeyboardInterrupt()), nan_at(2)],
+                         ids=["a whole run", "interrupted", "diverged"])
+def test_the_callers_random_state_is_untouched(loss):
+    torch.manual_seed(9)
+    before = torch.get_rng_state()
+    try:
+        fit(Trainer(model(likelihood="gaussian"), loss, "cpu"))
+    except (KeyboardInterrupt, TrainingDiverged):
+        pass
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.skipif(ACCELERATOR is None, reason="needs an accelerator")
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_accelerators_random_state_is_untouched(device):
+    module = torch.get_device_module(ACCELERATOR)
+    before = module.get_rng_state()
+    fit(Trainer(model(), noisy_loss, device))
+    assert torch.equal(module.get_rng_state(), before)
+
+
+# --- interruption and resuming ---------------------------------------------------------------------------------------
+
+# with 10 images, batches of 4 and a validation set, an epoch calls the loss four times: call 10 is in epoch 3
+CALL = 10
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_resuming_gives_the_run_that_was_never_stopped(device, tmp_path):
+    whole, stopped, path = model(), model(), tmp_path / "run.pt"
+    arguments = {"epochs": 5, "validation": images(5), "checkpoint": path}
+    history = fit(Trainer(whole, noisy_loss, device), **arguments | {"checkpoint": None})
+    with pytest.raises(KeyboardInterrupt):
+        fit(Trainer(stopped, failing_at(CALL, KeyboardInterrupt()), device), **arguments)
+    another = model(seed=99)
+    resumed = fit(Trainer(another, noisy_loss, device), **arguments, resume=True)
+    assert same(weights(whole), weights(another))
+    assert losses_of(resumed) == losses_of(history) and resumed.epochs == 5 and len(resumed.seconds) == 5
+
+
+def test_a_run_may_be_stopped_again_and_again(tmp_path):
+    whole, path = model(), tmp_path / "run.pt"
+    history = fit(Trainer(whole, noisy_loss, "cpu"), epochs=5)
+    # three calls an epoch: stopped in epoch 2, then, from the start of that epoch, in its successor, and so on
+    for seed, call in ((0, 5), (1, 5), (2, 2), (3, 8)):
+        with pytest.raises(KeyboardInterrupt):
+            fit(Trainer(model(seed), failing_at(call, KeyboardInterrupt()), "cpu"), epochs=5, checkpoint=path,
+                resume=True)
+    last = model(seed=77)
+    resumed = fit(Trainer(last, noisy_loss, "cpu"), epochs=5, checkpoint=path, resume=True)
+    assert same(weights(whole), weights(last)) and losses_of(resumed) == losses_of(history)
+
+
+def test_resuming_a_finished_run_loads_it(tmp_path):
+    ae, another, path = model(), model(seed=99), tmp_path / "run.pt"
+    history = fit(Trainer(ae, noisy_loss, "cpu"), checkpoint=path)
+    assert fit(Trainer(another, noisy_loss, "cpu"), checkpoint=path, resume=True) == history
+    assert same(weights(ae), weights(another))
+
+
+def test_resuming_without_a_file_starts_at_the_beginning(tmp_path):
+    ae, twin = model(), model()
+    fit(Trainer(ae, noisy_loss, "cpu"), checkpoint=tmp_path / "run.pt", resume=True)
+    fit(Trainer(twin, noisy_loss, "cpu"))
+    assert same(weights(ae), weights(twin))
+
+
+def test_without_resume_a_file_is_written_anew(tmp_path):
+    ae, twin, path = model(), model(), tmp_path / "run.pt"
+    fit(Trainer(model(seed=99), noisy_loss, "cpu"), checkpoint=path)
+    fit(Trainer(ae, noisy_loss, "cpu"), checkpoint=path)
+    fit(Trainer(twin, noisy_loss, "cpu"))
+    assert same(weights(ae), weights(twin)) and same(checkpoint.load(path)["model"], weights(twin))
+
+
+def test_the_checkpoint_is_rewritten_after_each_epoch(tmp_path):
+    path, epochs = tmp_path / "run.pt", []
+
+    def loss(ae, x):
+        epochs.append(len(checkpoint.load(path)["history"]["train_loss"]) if path.exists() else 0)
+        return reconstruction_loss(ae, x)
+
+    fit(Trainer(model(), loss, "cpu"), batch_size=10, checkpoint=path)
+    assert epochs == [0, 1, 2] and len(checkpoint.load(path)["history"]["train_loss"]) == 3
+
+
+@pytest.mark.parametrize("call", [1, 2, 5, 8, 10, 11])
+def test_interruption_puts_everything_back_to_the_last_whole_epoch(call, tmp_path):
+    ae, path, whole = model(), tmp_path / "run.pt", (call - 1) // 4
+    trainer = Trainer(ae, failing_at(call, KeyboardInterrupt()), "cpu")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fit(trainer, epochs=4, validation=images(5), checkpoint=path)
+    reference = stop_after(whole, epochs=4)
+    assert same(weights(ae), reference["model"])
+    assert trainer.history.interrupted and trainer.history.epochs == whole
+    assert trainer.history.train_loss == reference["history"]["train_loss"]
+    assert len(trainer.history.validation_loss) == len(trainer.history.seconds) == whole
+    note = "".join(caught.value.__notes__)
+    assert f"after {whole} whole epochs" in note and (str(path) if whole else "no checkpoint") in note
+    assert path.exists() == (whole > 0)
+    if whole:
+        assert same(checkpoint.load(path)["model"], reference["model"])
+        assert not checkpoint.load(path)["history"]["interrupted"]
+
+
+def stop_after(whole, epochs):
+    """What the trainer remembers after some epochs of an undisturbed run."""
+    trainer = Trainer(model(), noisy_loss, "cpu")
+    states, remember = [], trainer._state
+    trainer._state = lambda: states.append(remember()) or states[-1]
+    fit(trainer, epochs=epochs, validation=images(5))
+    return states[whole]
+
+
+def test_a_run_killed_while_saving_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    whole, ae, path, save, calls = model(), model(), tmp_path / "run.pt", torch.save, itertools.count(1)
+    fit(Trainer(whole, noisy_loss, "cpu"), epochs=4)
+
+    def killed(state, file):
+        if next(calls) == 3:
+            file.write(b"PK half a file")
+            raise OSError("killed")
+        save(state, file)
+
+    monkeypatch.setattr(torch, "save", killed)
+    with pytest.raises(OSError, match="killed"):
+        fit(Trainer(ae, noisy_loss, "cpu"), epochs=4, checkpoint=path)
+    assert os.listdir(tmp_path) == ["run.pt"] and len(checkpoint.load(path)["history"]["train_loss"]) == 2
+    fit(Trainer(ae, noisy_loss, "cpu"), epochs=4, checkpoint=path, resume=True)
+    assert same(weights(ae), weights(whole))
+
+
+def test_a_checkpoint_of_another_run_is_refused_and_the_model_left_alone(tmp_path):
+    ae, path = model(seed=1), tmp_path / "run.pt"
+    fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=path)
+    before = weights(ae)
+    with pytest.raises(ValueError, match="run of 9 steps, this one has 15: resume with the same images, epochs and"):
+        fit(Trainer(ae, noisy_loss, "cpu"), epochs=5, checkpoint=path, resume=True)
+    assert same(weights(ae), before)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    path = tmp_path / "run.pt"
+    fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=path)
+    with pytest.raises((RuntimeError, ValueError), match="size mismatch|checkpoint"):
+        fit(Trainer(Autoencoder(3, (5,), SHAPE), noisy_loss, "cpu"), checkpoint=path, resume=True)
+
+
+# --- divergence ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("call", [7, 8, 9])
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_a_loss_that_is_not_finite_stops_the_run_and_restores_it(likelihood, call, value, tmp_path):
+    ae, path = model(likelihood=likelihood), tmp_path / "run.pt"
+    trainer = Trainer(ae, nan_at(call, value), "cpu")
+    with pytest.raises(TrainingDiverged, match=r"not finite in epoch 3, by step \d, at learning rate [\d.e-]+") as stop:
+        fit(trainer, epochs=4, checkpoint=path)
+    rate = float(str(stop.value).partition("learning rate ")[2].partition(":")[0])
+    assert 0 < rate <= 0.05 and f"after 2 whole epochs; checkpoint {path}" in stop.value.__notes__[0]
+    assert same(weights(ae), checkpoint.load(path)["model"])
+    assert all(value.isfinite().all() for value in weights(ae).values())
+    assert trainer.history.interrupted and trainer.history.epochs == 2
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+def test_nan_in_the_images_is_told_as_such(likelihood):
+    x = images()
+    x[3] = math.nan
+    with pytest.raises((TrainingDiverged, ValueError), match="NaN|nan") as caught:
+        fit(Trainer(model(likelihood=likelihood), reconstruction_loss, "cpu"), x)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_long_epoch_is_not_waited_for():
+    calls = itertools.count(1)
+
+    def loss(ae, x):
+        assert next(calls) <= training.CHECK_EVERY
+        return reconstruction_loss(ae, x) * math.nan
+
+    with pytest.raises(TrainingDiverged, match=f"epoch 1, by step {training.CHECK_EVERY}"):
+        fit(Trainer(model(likelihood="gaussian"), loss, "cpu"), images(2 * training.CHECK_EVERY), batch_size=1)
+
+
+@pytest.mark.parametrize("epochs", [2, 3], ids=["in the run's last step", "in an epoch's last step"])
+def test_a_gradient_that_is_not_finite_never_reaches_the_last_good_state(epochs, tmp_path):
+    ae, path, calls = model(likelihood="gaussian"), tmp_path / "run.pt", itertools.count(1)
+
+    def loss(ae, x):
+        # finite, but its gradient is not: the square root's slope at 0
+        nothing = (0 * ae.encode(x).sum()).sqrt() if next(calls) == 6 else 0
+        return reconstruction_loss(ae, x) + nothing
+
+    with pytest.raises(TrainingDiverged):
+        fit(Trainer(ae, loss, "cpu"), epochs=epochs, checkpoint=path)
+    assert all(value.isfinite().all() for value in weights(ae).values())
+    assert all(value.isfinite().all() for value in checkpoint.load(path)["model"].values())
+    assert len(checkpoint.load(path)["history"]["train_loss"]) == 1
+
+
+# --- precision, progress, history ------------------------------------------------------------------------------------
+
+
+def test_bf16_trains_in_bf16_and_keeps_the_weights_in_fp32():
+    ae, twin, types = model(), model(), set()
+
+    def loss(ae, x):
+        types.add(ae.encode(x).dtype)
+        return reconstruction_loss(ae, x)
+
+    half = fit(Trainer(ae, loss, "cpu", precision="bf16"), validation=images(5))
+    single = fit(Trainer(twin, reconstruction_loss, "cpu"), validation=images(5))
+    assert types == {torch.bfloat16} and {value.dtype for value in ae.parameters()} == {torch.float32}
+    assert half.train_loss == pytest.approx(single.train_loss, rel=0.03)
+    assert half.train_loss != single.train_loss
+
+
+def test_the_bar_shows_epoch_steps_and_loss(capsys):
+    history = fit(Trainer(model(), reconstruction_loss, "cpu"), epochs=2, batch_size=10, progress=True)
+    shown = capsys.readouterr().err
+    assert "epoch 2/2" in shown and "2/2 [" in shown and f"loss={history.train_loss[-1]:.2f}" in shown
+
+
+def test_the_bar_of_a_resumed_run_starts_where_it_stopped(capsys, tmp_path):
+    path = tmp_path / "run.pt"
+    with pytest.raises(KeyboardInterrupt):
+        fit(Trainer(model(), failing_at(8, KeyboardInterrupt()), "cpu"), checkpoint=path)
+    fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=path, resume=True, progress=True)
+    shown = capsys.readouterr().err
+    assert "6/9 [" in shown and "9/9 [" in shown and "10/9" not in shown
+
+
+def test_without_progress_nothing_is_printed(capsys):
+    fit(Trainer(model(), reconstruction_loss, "cpu"))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_each_fit_has_a_history_of_its_own():
+    trainer = Trainer(model(), reconstruction_loss, "cpu")
+    first, second = fit(trainer, epochs=2), fit(trainer, epochs=3)
+    assert (first.epochs, second.epochs) == (2, 3) and trainer.history is second
+    assert len(second.seconds) == 3 and all(s > 0 for s in second.seconds) and second.validation_loss == []
+
+
+@pytest.mark.parametrize(("history", "text"), [
+    (History(), "History: no whole epoch yet"),
+    (History([3.0, 2.0], [], [0.5, 0.75]), "History: 2 epochs in 1.2 s, train loss 2.00"),
+    (History([3.0], [4.0], [1.0], True),
+     "History: 1 epochs in 1.0 s, train loss 3.00, validation loss 4.00, interrupted"),
+])
+def test_the_history_says_what_it_is(history, text):
+    assert repr(history) == text
+
+
+def test_the_history_plots_itself():
+    pytest.importorskip("matplotlib").use("Agg")
+    ax = History([3.0, 2.0], [4.0, 3.5], [1.0, 1.0]).plot()
+    assert [line.get_label() for line in ax.get_lines()] == ["training", "validation"]
+    assert ax.get_lines()[1].get_ydata().tolist() == [4.0, 3.5]
+
+
+# --- the device ------------------------------------------------------------------------------------------------------
+
+
+def pretend(monkeypatch, available):
+    """A machine with this accelerator; like torch, it names cuda when it is not asked whether one is there."""
+
+    def current_accelerator(check_available=False):
+        return available and torch.device(available) if check_available else torch.device("cuda")
+
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", current_accelerator)
+
+
+@pytest.mark.parametrize(("available", "chosen"), [("cuda", "cuda"), ("mps", "mps"), (None, "cpu")])
+def test_auto_is_the_accelerator_that_is_there_or_the_cpu(monkeypatch, available, chosen):
+    pretend(monkeypatch, available)
+    assert choose_device() == choose_device("auto") == torch.device(chosen)
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device(torch.device(chosen)) == torch.device(chosen)
+
+
+@pytest.mark.parametrize("device", ["tpu", "gpu", "mps", "cuda:0", "", "meta", None, 3.5])
+def test_an_unknown_device_names_those_that_are_there(monkeypatch, device):
+    pretend(monkeypatch, None)
+    with pytest.raises(ValueError, match=f"Unknown device {device!r}: this machine has cpu, or say 'auto'"):
+        choose_device(device)
+    with pytest.raises(ValueError, match="Unknown device"):
+        Trainer(model(), reconstruction_loss, device)
+
+
+def test_the_accelerator_is_named_beside_the_cpu(monkeypatch):
+    pretend(monkeypatch, "cuda")
+    with pytest.raises(ValueError, match="Unknown device 'mps': this machine has cpu, cuda"):
+        choose_device("mps")
+
+
+@pytest.mark.skipif(ACCELERATOR is None, reason="needs an accelerator")
+def test_a_device_number_beyond_those_that_are_there_is_refused():
+    with pytest.raises(ValueError, match="Unknown device"):
+        choose_device(f"{ACCELERATOR.type}:{torch.accelerator.device_count()}")
+
+
+def test_the_accelerator_trains_as_the_cpu_does():
+    if ACCELERATOR is None:
+        pytest.skip("needs an accelerator")
+    ae = model()
+    history = fit(Trainer(ae, reconstruction_loss), epochs=60, validation=images(5))
+    assert next(ae.parameters()).device.type == ACCELERATOR.type
+    assert history.train_loss[-1] < 0.7 * history.train_loss[0]
+
+
+# --- bad input -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ({"x": images()[:0]}, "no images to train on: x is empty"),
+    ({"batch_size": 0}, "batch_size must lie in 1…10, the number of images; got 0"),
+    ({"batch_size": -4}, "batch_size must lie in 1…10, the number of images; got -4"),
+    ({"batch_size": 11}, "batch_size must lie in 1…10, the number of images; got 11"),
+    ({"lr": -0.1}, "learning rate, must be positive and finite; got -0.1"),
+    ({"lr": 0}, "learning rate, must be positive and finite; got 0"),
+    ({"lr": math.nan}, "learning rate, must be positive and finite; got nan"),
+    ({"lr": math.inf}, "learning rate, must be positive and finite; got inf"),
+    ({"epochs": 0}, "epochs must be at least 1; got 0"),
+    ({"y": torch.arange(9)}, "one label an image; got 9 labels for 10 images"),
+    ({"resume": True}, "resume=True needs checkpoint"),
+    ({"x": torch.zeros(10, 1, 3, 2)}, r"images of shape \(…, 1, 2, 3\); got \(4, 1, 3, 2\)"),
+    ({"x": torch.full((10, *SHAPE), 0.5)}, "pixels that are 0 or 1; got values from 0.5 to 0.5: binarize"),
+    ({"x": torch.full((10, *SHAPE), 7).byte()}, "pixels that are 0 or 1; got values from 0.0275 to 0.0275: binarize"),
+    ({"x": torch.ones((10, *SHAPE)).long()}, "takes float images; got torch.int64"),
+    ({"validation": images()[:0]}, "validation.*empty"),
+    ({"validation": torch.zeros(10, 1, 3, 2)}, r"images of shape \(…, 1, 2, 3\); got \(10, 1, 3, 2\)"),
+])
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        fit(Trainer(model(), reconstruction_loss, "cpu"), **arguments)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bfloat16", None])
+def test_an_unknown_precision_lists_the_known_ones(precision):
+    with pytest.raises(ValueError, match=f"Unknown precision {precision!r}: choose 'fp32' or 'bf16'"):
+        Trainer(model(), reconstruction_loss, "cpu", precision)
+
+
+@pytest.mark.parametrize(("reduce", "shape"), [(torch.mean, "()"), (lambda losses: losses[:, None], "(4, 1)")])
+def test_a_loss_that_is_not_one_number_an_image_is_named(reduce, shape):
+    with pytest.raises(ValueError, match=r"one number an image, shape \(4,\); got") as caught:
+        fit(Trainer(model(), lambda ae, x: reduce(reconstruction_loss(ae, x)), "cpu"))
+    assert str(caught.value).endswith(f"got {shape}.")

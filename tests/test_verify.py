@@ -1,0 +1,248 @@
+"""verify: the line it prints, when it fails, and the checks it refuses; and show_source."""
+
+import math
+
+import IPython.display
+import numpy as np
+import pytest
+import torch
+
+from aetutor import models, training
+from aetutor.verify import show_source, to_tensor, verify
+
+# --- what it prints --------------------------------------------------------------------------------------------------
+
+
+def test_the_line_holds_both_sides_the_difference_the_unit_and_a_tick(capsys):
+    verify("1.5", 100.25, 100.0, atol=0.5, meaning="the mean loss")
+    assert capsys.readouterr().out == \
+        "(1.5) ✓ the mean loss: 100.25 = 100 nats, difference 2.5e-01 (allowed 5.0e-01)\n"
+
+
+def test_with_standard_errors_the_line_counts_them(capsys):
+    verify("3.6", 100.0, 101.0, standard_errors=0.5)
+    assert capsys.readouterr().out == "(3.6) ✓ 100 = 101 nats, difference 1.0e+00 (2.0 standard errors, allowed 4)\n"
+
+
+@pytest.mark.parametrize(("unit", "shown"), [("", "= 2, difference"), ("bits", "= 2 bits, difference")])
+def test_the_unit_is_the_callers(capsys, unit, shown):
+    verify("1.1", 2.0, 2.0, atol=1e-9, unit=unit)
+    assert shown in capsys.readouterr().out
+
+
+def test_of_many_entries_the_worst_is_shown(capsys):
+    verify("1.2", [10.0, 20.0, 30.0], [10.0, 20.5, 30.1], atol=1.0)
+    out = capsys.readouterr().out
+    assert "20 = 20.5 nats, difference 5.0e-01" in out and "the worst of 3" in out and out.count("\n") == 1
+
+
+def test_the_worst_is_measured_by_its_own_tolerance(capsys):
+    verify("1.2", [10.0, 20.0], [10.25, 20.5], standard_errors=[0.1, 1.0])
+    assert "10 = 10.25 nats, difference 2.5e-01 (2.5 standard errors" in capsys.readouterr().out
+
+
+def test_verify_returns_nothing_and_leaves_its_arguments_alone(capsys):
+    lhs = torch.ones(3, requires_grad=True)
+    assert verify("1.1", lhs, torch.ones(3), atol=0.1) is None
+    assert lhs.requires_grad and lhs.dtype == torch.float32
+
+
+@pytest.mark.parametrize("make", [int, float, np.float32, np.float64, np.array, torch.tensor,
+                                  lambda v: torch.tensor(v).half(), lambda v: [v], lambda v: (v,),
+                                  lambda v: [torch.tensor(v)]],
+                         ids=["int", "float", "np.float32", "np.float64", "array", "tensor", "half", "list", "tuple",
+                              "tensors"])
+def test_sides_may_be_numbers_arrays_and_tensors(capsys, make):
+    verify("1.1", make(2.0), make(2.0), atol=1e-12)
+    assert "2 = 2" in capsys.readouterr().out
+
+
+# --- when it fails ---------------------------------------------------------------------------------------------------
+
+
+def test_sides_that_differ_raise_with_the_same_facts(capsys):
+    with pytest.raises(AssertionError) as caught:
+        verify("1.5", 100.25, 100.0, atol=0.2, meaning="the mean loss")
+    assert str(caught.value) == "(1.5) ✗ the mean loss: 100.25 ≠ 100 nats, difference 2.5e-01 (allowed 2.0e-01)"
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("lhs", "rhs"), [(1.0, 2.0), (2.0, 1.0), (-1.0, 1.0), (1.0, -1.0)])
+def test_a_difference_of_either_sign_fails(lhs, rhs):
+    with pytest.raises(AssertionError, match="≠"):
+        verify("1.1", lhs, rhs, atol=0.5)
+
+
+def test_one_wrong_entry_among_many_fails_and_is_shown():
+    lhs = torch.linspace(1, 2, 1000)
+    rhs = lhs.clone()
+    rhs[617] += 0.25
+    with pytest.raises(AssertionError, match=rf"{lhs[617]:.6g} ≠ {rhs[617]:.6g} .*the worst of 1,000"):
+        verify("1.1", lhs.view(10, 100), rhs.view(10, 100), atol=1e-3)
+
+
+def test_the_boundary_of_atol_belongs_to_the_allowed():
+    verify("1.1", 8.0, 8.5, atol=0.5)
+    with pytest.raises(AssertionError):
+        verify("1.1", 8.0, 8.5, atol=0.4999)
+
+
+def test_four_standard_errors_are_allowed_and_no_more():
+    verify("1.1", 100.0, 102.0, standard_errors=0.5)
+    with pytest.raises(AssertionError, match=r"\(4\.1 standard errors, allowed 4\)"):
+        verify("1.1", 100.0, 102.05, standard_errors=0.5)
+
+
+def test_within_sets_how_many_standard_errors_are_allowed():
+    verify("1.1", 100.0, 102.0, standard_errors=1.0, within=2)
+    with pytest.raises(AssertionError, match="allowed 2"):
+        verify("1.1", 100.0, 102.1, standard_errors=1.0, within=2)
+
+
+def test_each_entry_may_have_its_own_standard_error():
+    lhs, rhs = torch.tensor([10.0, 20.0]), torch.tensor([10.3, 21.5])
+    verify("1.1", lhs, rhs, standard_errors=torch.tensor([0.1, 0.5]))
+    with pytest.raises(AssertionError, match="20 ≠ 21.5"):
+        verify("1.1", lhs, rhs, standard_errors=np.array([0.5, 0.1]))
+
+
+@pytest.mark.parametrize("standard_errors", [0.0, [0.0, 0.1]])
+def test_a_standard_error_of_zero_is_a_strict_check(standard_errors):
+    lhs = np.full(np.shape(standard_errors), 10.0)
+    verify("1.1", lhs, lhs, standard_errors=standard_errors)
+    with pytest.raises(AssertionError, match="10 ≠ 11"):
+        verify("1.1", lhs, lhs + 1, standard_errors=standard_errors)
+
+
+def test_a_monte_carlo_estimate_passes_and_a_biased_one_does_not(capsys):
+    draws = torch.randn(100_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 1
+    error = draws.std() / len(draws) ** 0.5
+    verify("1.5", draws.mean(), 1.0, standard_errors=error)
+    with pytest.raises(AssertionError):
+        verify("1.5", draws.mean(), 1.02, standard_errors=error)
+
+
+# --- checks that mean nothing ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tolerances", [{}, {"atol": 0.1, "standard_errors": 0.1}])
+def test_none_and_both_tolerances_are_refused(tolerances):
+    with pytest.raises(ValueError, match=r"verify\('1.1'\): give either atol=… or standard_errors=…, one of the two"):
+        verify("1.1", 1.0, 1.0, **tolerances)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_nan_and_infinity_are_refused(value, side):
+    sides = ([1.0, value], [1.0, 1.0]) if side == "left" else ([1.0, 1.0], [1.0, value])
+    with pytest.raises(ValueError, match=rf"verify\('1.1'\): the {side} side holds NaN or infinity"):
+        verify("1.1", *sides, atol=0.1)
+
+
+def test_two_equal_infinities_are_refused():
+    with pytest.raises(ValueError, match="infinity"):
+        verify("1.1", math.inf, math.inf, atol=0.1)
+
+
+@pytest.mark.parametrize(("left", "right"), [((3,), (4,)), ((3,), ()), ((3, 1), (3,)), ((1, 3), (3, 1)), ((3,), (1,))])
+def test_shapes_are_never_broadcast(left, right):
+    with pytest.raises(ValueError, match="the sides have shapes .*reduce both to the same shape") as caught:
+        verify("1.1", torch.ones(left), torch.ones(right), atol=0.1)
+    assert f"shapes {left} and {right}" in str(caught.value)
+
+
+@pytest.mark.parametrize(("lhs", "rhs", "tolerance"), [
+    (1.0, 1.0, {"atol": 1.0}), (1.0, 0.5, {"atol": 2.0}), (-1.0, -1.0, {"atol": 1.5}), (0.0, 0.0, {"atol": 1e-9}),
+    (1.0, 1.0, {"standard_errors": 0.25}), ([1.0, 2.0], [1.0, 2.0], {"atol": 2.0}),
+    ([1.0, 2.0], [1.0, 2.0], {"standard_errors": [0.25, 0.5]}),
+])
+def test_a_tolerance_so_wide_that_the_check_could_not_fail_is_refused(lhs, rhs, tolerance):
+    with pytest.raises(ValueError, match="no smaller than the larger side, .*: this check could not fail"):
+        verify("1.1", lhs, rhs, **tolerance)
+
+
+def test_a_tolerance_just_below_the_larger_side_is_taken(capsys):
+    verify("1.1", 1.0, 0.5, atol=0.999)
+    verify("1.1", -1.0, -0.5, atol=0.999)
+
+
+def test_some_entries_may_be_zero(capsys):
+    verify("1.1", [0.0, 1.0], [0.0, 1.0], atol=1e-9)
+    assert "✓" in capsys.readouterr().out
+
+
+def test_the_refusal_of_a_wide_tolerance_tells_the_truth():
+    with pytest.raises(ValueError) as caught:
+        verify("1.1", [1.0, 10.0], [1.0, 10.0], standard_errors=[0.5, 5.0])
+    words = str(caught.value)
+    tolerance, larger = (float(words.partition(start)[2].split(end)[0])
+                         for start, end in (("a tolerance of ", " is"), ("the larger side, ", ":")))
+    assert tolerance >= larger
+
+
+@pytest.mark.parametrize("tolerance", [-0.1, math.nan, math.inf, "wide", [0.1, 0.2], torch.ones(3, 1)])
+@pytest.mark.parametrize("kind", ["atol", "standard_errors"])
+def test_a_tolerance_that_is_none_is_refused(tolerance, kind):
+    with pytest.raises(ValueError, match="must be a finite number that is not negative, or one for each entry"):
+        verify("1.1", torch.ones(3), torch.ones(3), **{kind: tolerance})
+
+
+@pytest.mark.parametrize("value", ["a", "1.0", None, [], {}, object(), [[1.0], [1.0, 2.0]], torch.zeros(0)],
+                         ids=["text", "a number as text", "None", "no entry", "dict", "object", "ragged", "empty"])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_side_that_is_no_number_is_named(value, side):
+    sides = (value, 1.0) if side == "left" else (1.0, value)
+    with pytest.raises(ValueError, match=rf"verify\('1.1'\): the {side} side must be a number, an array or a tensor"):
+        verify("1.1", *sides, atol=0.1)
+
+
+@pytest.mark.parametrize("value", [1 + 1j, np.array([1 + 1j]), torch.tensor([1 + 1j])],
+                         ids=["number", "array", "tensor"])
+@pytest.mark.filterwarnings("ignore")
+def test_imaginary_parts_are_not_dropped(value):
+    with pytest.raises(ValueError, match="left side must be"):
+        verify("1.1", value, np.ones(np.shape(value)), atol=0.1)
+
+
+# --- to_tensor and show_source ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [[1, 2], (1.0, 2.0), np.array([1, 2], np.float32), torch.tensor([1, 2]),
+                                   torch.tensor([1.0, 2.0], requires_grad=True), [torch.tensor(1), np.float32(2)]],
+                         ids=["list", "tuple", "array", "integers", "with gradient", "mixed"])
+def test_to_tensor_gives_float64_on_the_cpu(value):
+    tensor = to_tensor(value)
+    assert tensor.dtype == torch.float64 and not tensor.requires_grad and tensor.tolist() == [1.0, 2.0]
+
+
+def test_to_tensor_keeps_all_digits_of_a_float():
+    assert to_tensor(0.1).item() == 0.1 and to_tensor(True).item() == 1.0
+
+
+@pytest.mark.parametrize("value", ["a", "87", None, {}, object(), [1, [2, 3]], [None, 1.0], 1j],
+                         ids=["text", "a number as text", "None", "dict", "object", "ragged", "None in a list",
+                              "imaginary"])
+def test_to_tensor_gives_none_for_anything_else(value):
+    assert to_tensor(value) is None
+
+
+@pytest.mark.parametrize(("thing", "name", "line"), [
+    (training.minibatches, "aetutor.training.minibatches", "def minibatches(x: Tensor"),
+    (models.Autoencoder, "aetutor.models.Autoencoder", "class Autoencoder(nn.Module):"),
+    (models.Autoencoder.encode, "aetutor.models.Autoencoder.encode", "def encode(self, x: Tensor)"),
+])
+def test_show_source_displays_the_packages_own_code(monkeypatch, thing, name, line):
+    shown = []
+    monkeypatch.setattr(IPython.display, "display", shown.append)
+    show_source(thing)
+    (markdown,) = shown
+    heading, _, code = markdown.data.partition("\n\n")
+    assert heading == f"`{name}`" and code.startswith(f"```python\n{line}") and code.endswith("\n```")
+
+
+def test_show_source_displays_several_one_after_the_other(monkeypatch):
+    shown = []
+    monkeypatch.setattr(IPython.display, "display", shown.append)
+    show_source(training.minibatches, models.Autoencoder.decode)
+    assert [markdown.data.partition("\n")[0] for markdown in shown] == \
+        ["`aetutor.training.minibatches`", "`aetutor.models.Autoencoder.decode`"]
