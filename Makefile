@@ -8,6 +8,9 @@ RUN_NOTEBOOK := $(PY) -m nbconvert --to notebook --execute --inplace --ExecutePr
   --ExecutePreprocessor.record_timing=False --CoalesceStreamsPreprocessor.enabled=True \
   --NotebookExporter.preprocessors=nbconvert.preprocessors.CoalesceStreamsPreprocessor
 
+# PyTorch's threads wait asleep instead of spinning: beside any other busy program that is many times faster
+export OMP_WAIT_POLICY ?= passive
+
 .PHONY: help lab test notebooks lint benchmark
 
 help:  ## list the commands

@@ -33,12 +33,18 @@ class Autoencoder(nn.Module):
         self.decoder = mlp(latent_dim, *reversed(hidden), prod(image_shape))
 
     def encode(self, x: Tensor) -> Tensor:
-        """Images `(…, C, H, W)` -> codes `(…, K)`. Raises ValueError for images of another shape or dtype."""
+        """Images `(…, C, H, W)` -> codes `(…, K)`.
+
+        Raises ValueError for images of another shape or dtype.
+        """
         self._check_images(x)
         return self.encoder(x.flatten(-3))
 
     def decode(self, z: Tensor) -> Distribution:
-        """Codes `(…, K)` -> p(x|z), a distribution over images `(…, C, H, W)`. Raises ValueError for another K."""
+        """Codes `(…, K)` -> p(x|z), a distribution over images `(…, C, H, W)`.
+
+        Raises ValueError for codes of another size.
+        """
         if z.shape[-1:] != (self.latent_dim,):
             raise ValueError(f"Codes must have shape (…, {self.latent_dim}); got {tuple(z.shape)}.")
         return self.likelihood(self.decoder(z).unflatten(-1, self.image_shape))

@@ -65,7 +65,10 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
 
 
 def minibatches(x: Tensor, y: Tensor | None, batch_size: int) -> Iterator[tuple[Tensor, ...]]:
-    """One epoch: every image once, in random order; yields `(x,)` or `(x, y)`, the last batch may be smaller."""
+    """One epoch, every image once, in random order: yields `(x,)`, or `(x, labels)`.
+
+    The last batch is smaller if the batch size does not divide the number of images.
+    """
     for index in torch.randperm(len(x), device=x.device).split(batch_size):
         yield (x[index],) if y is None else (x[index], y[index])
 

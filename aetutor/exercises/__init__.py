@@ -16,5 +16,5 @@ def check(number: str, answer) -> Verdict:
     does; raises ValueError for an unknown exercise number.
     """
     if number not in EXERCISES:
-        raise ValueError(f"There is no exercise {number!r}: the exercises are {', '.join(EXERCISES)}.")
+        raise ValueError(f"There is no exercise {number!r}: give one of the texts {', '.join(map(repr, EXERCISES))}.")
     return mark(number, EXERCISES[number], answer)

@@ -62,8 +62,8 @@ def mark(number: str, exercise: Exercise, answer) -> Verdict:
     try:
         _check_kind(answer, exercise)
         results = [_run(answer, trial) for trial in trials]
-    except NotAttempted:
-        return Verdict(None, None, f"… Exercise {number}: not attempted yet.")
+    except NotAttempted as stub:
+        return Verdict(None, None, f"… Exercise {number}: not attempted yet{stub}.")
     except NotAnAnswer as problem:
         return Verdict(False, None, f"✗ Exercise {number}: {problem}")
     except Exception as error:  # whatever the student's code raises is an answer to report, not ours to pass on
@@ -95,7 +95,7 @@ def _trials(exercise: Exercise) -> list[tuple]:
 
 def _check_kind(answer, exercise: Exercise) -> None:
     if answer is None or answer is ...:
-        raise NotAttempted
+        raise NotAttempted()
     if exercise.inputs and not callable(answer):
         raise NotAnAnswer(f"it asks for a function; got {_brief(answer)}. Give the function, without calling it.")
 
@@ -106,9 +106,10 @@ def _run(answer, trial: tuple) -> Tensor:
     try:
         result = answer(*copies) if callable(answer) else answer
     except NotImplementedError:
-        raise NotAttempted from None
+        raise NotAttempted() from None
     if result is None or result is ...:
-        raise NotAttempted
+        written = getattr(getattr(answer, "__code__", None), "co_names", ())  # a stub's body uses no name
+        raise NotAttempted(" (your function returns nothing: is the `return` missing?)" if written else "")
     tensor = to_tensor(result)
     if tensor is None:
         raise NotAnAnswer(f"the result must be a number, an array or a tensor; got {_brief(result)}.")
@@ -131,18 +132,21 @@ def _matches(mistake, trials, results, rtol) -> bool:
 
 def _counterexample(trial: tuple, got: Tensor, want: Tensor) -> str:
     if not trial:
-        return f"{_brief(got)} is not the number."
+        direction = "larger" if want.sum() > got.sum() else "smaller"
+        return f"{_brief(got)} is not the number: it is {direction}."
     shapes = f" of shape {tuple(got.shape)}", f" of shape {tuple(want.shape)}"
     got_shape, want_shape = shapes if got.squeeze().shape != want.squeeze().shape else ("", "")
-    return (f"The smallest input that shows it: {', '.join(map(_brief, trial))}. "
+    single = " (in float32)" if any(isinstance(a, Tensor) and a.dtype == torch.float32 for a in trial) else ""
+    return (f"The smallest input that shows it{single}: {', '.join(map(_brief, trial))}. "
             f"Your result{got_shape}: {_brief(got)}; expected{want_shape}: {_brief(want)}.")
 
 
 def _brief(value) -> str:
     if isinstance(value, Tensor):
         if value.numel() > 12:
-            return f"a tensor of shape {tuple(value.shape)}"
-        return str(value.double().round(decimals=4).tolist())
+            return "a tensor of shape " + str(tuple(value.shape))
+        numbers = value.double().round(decimals=4).tolist()
+        return f"{numbers:g}" if value.dim() == 0 else str(numbers)
     return repr(value) if len(repr(value)) < 60 else f"an object of type {type(value).__name__}"
 
 

@@ -28,16 +28,19 @@ def cross_entropy(x, y):
 
 
 EXERCISE_1 = Exercise(
-    prompt="Write `cross_entropy(x, y)`: images x and y, both (B, D) with values in (0, 1), to the B cross-entropies "
-           "L_H(x, y) in nats.",
+    prompt="Write `my_cross_entropy(x, y)`. It takes images x and y, both (B, D) with values in (0, 1), and returns "
+           "the B cross-entropies L_H(x, y) in nats.",
     inputs=lambda size, g: (_unit(g, size + 1, size + 2), _unit(g, size + 1, size + 2)),
     reference=cross_entropy,
     mistakes={
         "the mean over the pixels instead of the sum": lambda x, y: cross_entropy(x, y) / x.shape[1],
         "one number for the batch instead of one an image": lambda x, y: cross_entropy(x, y).sum(),
         "the mean over the batch": lambda x, y: cross_entropy(x, y).mean(),
+        "the mean over pixels and batch": lambda x, y: torch.nn.functional.binary_cross_entropy(y, x),
+        "no sum at all": lambda x, y: -(x * y.log() + (1 - x) * (1 - y).log()),
+        "the sum over the batch instead of the pixels": lambda x, y: -(x * y.log() + (1 - x) * (1 - y).log()).sum(0),
         "the second term is missing": lambda x, y: -(x * y.log()).sum(1),
-        "the sign": lambda x, y: -cross_entropy(x, y),
+        "the wrong sign": lambda x, y: -cross_entropy(x, y),
         "x and y exchanged": lambda x, y: cross_entropy(y, x),
         "bits instead of nats": lambda x, y: cross_entropy(x, y) / torch.tensor(2.0).log(),
     },
@@ -46,10 +49,14 @@ EXERCISE_1 = Exercise(
             "The log of a product is the sum of the logs: an image's log-likelihood grows with its number of pixels.",
         "one number for the batch instead of one an image": "Sum over the pixels (axis 1) and leave the batch axis.",
         "the mean over the batch": "The mean over images is a later step, equation (1.4). Leave the batch axis.",
+        "the mean over pixels and batch":
+            "torch's binary_cross_entropy takes the mean over everything unless told reduction='none'.",
+        "no sum at all": "These are the losses of single pixels: sum them over axis 1.",
+        "the sum over the batch instead of the pixels": "Axis 0 is the batch; the pixels are axis 1.",
         "the second term is missing":
             "Black pixels count too: where x = 0 only (1 - x) log(1 - y) is left. The categorical cross-entropy has "
             "one term, the Bernoulli one has two.",
-        "the sign": "log y is negative, so the loss needs a minus to be positive.",
+        "the wrong sign": "log y is negative, so the loss needs a minus to be positive.",
         "x and y exchanged": "The logarithm is taken of y, what the network says; x is the weight.",
         "bits instead of nats": "Take the natural logarithm, not the one to base 2.",
     },
@@ -63,14 +70,14 @@ def entropy(x):
 
 
 EXERCISE_2 = Exercise(
-    prompt="Write `entropy(x)`: images (B, D) with values in [0, 1], 0 and 1 included, to the B pixelwise entropies "
-           "H(x) in nats: the cross-entropy of a perfect copy.",
+    prompt="Write `my_entropy(x)`. It takes images (B, D) with values in [0, 1], 0 and 1 included, and returns the B "
+           "cross-entropies of a perfect copy, H(x), in nats.",
     inputs=lambda size, g: (_grey(g, size + 1, size + 3),),
     reference=entropy,
     mistakes={
         "0 · log 0 gives NaN": lambda x: -(x * x.log() + (1 - x) * (1 - x).log()).sum(1),
         "the second term is missing": lambda x: -torch.xlogy(x, x).sum(1),
-        "the sign": lambda x: -entropy(x),
+        "the wrong sign": lambda x: -entropy(x),
         "the mean over the pixels instead of the sum": lambda x: entropy(x) / x.shape[1],
         "bits instead of nats": lambda x: entropy(x) / torch.tensor(2.0).log(),
         "the squared error's floor, which is 0": lambda x: torch.zeros(len(x)),
@@ -78,7 +85,7 @@ EXERCISE_2 = Exercise(
     why={
         "0 · log 0 gives NaN": "In the limit 0 · log 0 is 0, but a computer says 0 · (-∞) = NaN: use torch.xlogy.",
         "the second term is missing": "A pixel has two outcomes, white with probability x and black with 1 - x.",
-        "the sign": "Entropy is never negative: -x log x is positive on (0, 1).",
+        "the wrong sign": "Entropy is never negative: -x log x is positive on (0, 1).",
         "the mean over the pixels instead of the sum": "Entropies of independent pixels add.",
         "bits instead of nats": "Take the natural logarithm, not the one to base 2.",
         "the squared error's floor, which is 0":
@@ -97,111 +104,123 @@ def logit_gradient(a, x):
     return torch.sigmoid(a) - x
 
 
-def _squared_error_gradient(a, x):
+def _half_squared_error_gradient(a, x):
     y = torch.sigmoid(a)
     return (y - x) * y * (1 - y)
 
 
 EXERCISE_3 = Exercise(
-    prompt="Write `logit_gradient(a, x)`: logits a and pixels x, both (B, D), to the derivative of L_H(x, sigmoid(a)) "
-           "with respect to a, (B, D), without autograd.",
+    prompt="Write `logit_gradient(a, x)` without autograd. It takes logits a and pixels x, both (B, D), and returns "
+           "the derivative of L_H(x, sigmoid(a)) with respect to a, (B, D).",
     inputs=lambda size, g: (_logits(g, size, size + 1), _grey(g, size, size + 1)),
     reference=logit_gradient,
     mistakes={
-        "the sign": lambda a, x: x - torch.sigmoid(a),
-        "the gradient of the squared error": _squared_error_gradient,
-        "twice the gradient of the half squared error": lambda a, x: 2 * _squared_error_gradient(a, x),
+        "the wrong sign": lambda a, x: x - torch.sigmoid(a),
+        "the gradient of the squared error": lambda a, x: 2 * _half_squared_error_gradient(a, x),
+        "the gradient of half the squared error": _half_squared_error_gradient,
         "the logit itself instead of its sigmoid": lambda a, x: a - x,
         "the derivative with respect to y":
             lambda a, x: (torch.sigmoid(a) - x) / (torch.sigmoid(a) * torch.sigmoid(-a)),
         "averaged over the pixels": lambda a, x: logit_gradient(a, x) / a.shape[1],
+        "summed over the pixels": lambda a, x: logit_gradient(a, x).sum(1),
+        "the arguments exchanged": lambda a, x: torch.sigmoid(x) - a,
     },
     why={
-        "the sign": "If y is larger than x, lowering the logit lowers the loss: the gradient y - x is positive there.",
+        "the wrong sign": "If y is larger than x, lowering the logit lowers the loss: there y - x is positive.",
         "the gradient of the squared error":
             "The factor y(1 - y) belongs to the squared error; in the cross-entropy it cancels.",
-        "twice the gradient of the half squared error":
-            "This is the squared error's gradient; in the cross-entropy the factor y(1 - y) cancels.",
+        "the gradient of half the squared error":
+            "The factor y(1 - y) belongs to the squared error; in the cross-entropy it cancels.",
         "the logit itself instead of its sigmoid": "x is compared with y = sigmoid(a), a number in (0, 1).",
         "the derivative with respect to y":
             "The chain rule has one more factor, dy/da = y(1 - y), and it cancels the denominator.",
         "averaged over the pixels": "L_H is a sum over pixels, so each pixel's derivative stands by itself.",
+        "summed over the pixels": "Each logit has a derivative of its own: (B, D) numbers are asked.",
+        "the arguments exchanged": "The function is called with the logits first, then the pixels.",
     },
 )
 
 # --- 1.4 -------------------------------------------------------------------------------------------------------------
 
 
-def batch_variance(losses, B):
-    N = len(losses)
-    return losses.var(correction=0) / B * (N - B) / (N - 1)
+def batch_variance(batch, N):
+    B = len(batch)
+    return batch.var() / B * (N - B) / N
 
 
-def _losses_and_batch_size(size, g):
-    losses = 100 + 30 * torch.randn(size + 4, generator=g, dtype=torch.float64)
-    return losses, int(torch.randint(2, size + 3, (), generator=g))
+def _batch_and_number(size, g):
+    batch = 100 + 30 * torch.randn(size + 1, generator=g, dtype=torch.float64)
+    return batch, size + 1 + int(torch.randint(1, 2 * size + 2, (), generator=g))
 
 
 EXERCISE_4 = Exercise(
-    prompt="Write `batch_variance(losses, B)`: the losses of all N images, (N,), and a batch size B, to the variance "
-           "of the mean loss of a minibatch drawn without replacement.",
-    inputs=_losses_and_batch_size,
+    prompt="Write `batch_variance(batch, N)`. It takes the losses (B,) of one minibatch, drawn without replacement "
+           "from N images, and returns an unbiased estimate of the variance of its mean.",
+    inputs=_batch_and_number,
     reference=batch_variance,
     mistakes={
-        "drawn with replacement": lambda losses, B: losses.var(correction=0) / B,
-        "the variance estimated with N - 1": lambda losses, B: losses.var() / B * (len(losses) - B) / (len(losses) - 1),
-        "the standard deviation instead of the variance": lambda losses, B: batch_variance(losses, B).sqrt(),
-        "the variance of one loss, not of the mean": lambda losses, B: batch_variance(losses, B) * B,
-        "divided by B² instead of B": lambda losses, B: batch_variance(losses, B) / B,
-        "the correction is (N - B)/N": lambda losses, B: losses.var(correction=0) / B * (len(losses) - B) / len(losses),
+        "drawn with replacement": lambda batch, N: batch.var() / len(batch),
+        "the sample variance divided by B instead of B - 1":
+            lambda batch, N: batch.var(correction=0) / len(batch) * (N - len(batch)) / N,
+        "sample variance put in for σ²": lambda batch, N: batch.var() / len(batch) * (N - len(batch)) / (N - 1),
+        "both at once: divided by B, and put in for σ²":
+            lambda batch, N: batch.var(correction=0) / len(batch) * (N - len(batch)) / (N - 1),
+        "the standard deviation instead of the variance": lambda batch, N: batch_variance(batch, N).sqrt(),
+        "the variance of one loss, not of the mean": lambda batch, N: batch_variance(batch, N) * len(batch),
+        "divided by B² instead of B": lambda batch, N: batch_variance(batch, N) / len(batch),
     },
     why={
         "drawn with replacement":
-            "An image cannot come twice into a batch: the factor (N - B)/(N - 1) makes the variance 0 at B = N.",
-        "the variance estimated with N - 1":
-            "σ² is the variance under the empirical distribution, a mean over all N: torch's `var` divides by N - 1 "
-            "unless told correction=0.",
+            "An image cannot come twice into a batch, so the variance must be 0 at B = N: a factor is missing.",
+        "the sample variance divided by B instead of B - 1":
+            "The mean of the batch lies closer to its own losses than J does; dividing by B - 1 makes up for it.",
+        "sample variance put in for σ²":
+            "Its expectation is not σ² but σ² N/(N - 1), when the batch is drawn without replacement.",
+        "both at once: divided by B, and put in for σ²":
+            "`var()` must divide by B - 1, and its expectation is σ² N/(N - 1), not σ².",
         "the standard deviation instead of the variance": "Leave out the square root.",
         "the variance of one loss, not of the mean": "The mean of B losses has about 1/B of one loss's variance.",
         "divided by B² instead of B":
             "The mean has a factor 1/B, its square 1/B²; but B terms are summed, and one B cancels.",
-        "the correction is (N - B)/N":
-            "The exact factor is (N - B)/(N - 1): with B = 1 it must be 1, since one draw is one draw.",
     },
 )
 
 # --- 1.5 -------------------------------------------------------------------------------------------------------------
 
 
-def memory(x, train):
-    return train[torch.cdist(x, train).argmin(1)]
+def memory(x, stored):
+    return stored[torch.cdist(x, stored).argmin(1)]
 
 
 def _distinct_images(size, g):
-    return _unit(g, size, 6), _unit(g, size + 3, 6)
+    return _unit(g, size, 2), _unit(g, size + 2, 2)
 
 
 EXERCISE_5 = Exercise(
-    prompt="Write `memory(x, train)`: images x (B, D) and training images (N, D), to the training image nearest to "
-           "each x, (B, D): an autoencoder whose code is one number, the index.",
+    prompt="Write `my_memory(x, stored)`. It takes images (B, D) and stored images (N, D), and returns the nearest "
+           "stored image of each x, (B, D).",
     inputs=_distinct_images,
     reference=memory,
     mistakes={
-        "the index instead of the image": lambda x, train: torch.cdist(x, train).argmin(1),
-        "the distance instead of the image": lambda x, train: torch.cdist(x, train).amin(1),
-        "the farthest image": lambda x, train: train[torch.cdist(x, train).argmax(1)],
-        "the nearest x for each training image": lambda x, train: x[torch.cdist(x, train).argmin(0)],
-        "the image itself": lambda x, train: x,
-        "the mean of the training images": lambda x, train: train.mean(0).expand_as(x),
+        "the index instead of the image": lambda x, stored: torch.cdist(x, stored).argmin(1),
+        "the distance instead of the image": lambda x, stored: torch.cdist(x, stored).amin(1),
+        "the farthest image": lambda x, stored: stored[torch.cdist(x, stored).argmax(1)],
+        "the nearest x for each stored image": lambda x, stored: x[torch.cdist(x, stored).argmin(0)],
+        "the smallest distance along the wrong axis": lambda x, stored: stored[torch.cdist(x, stored).argmin(0)],
+        "the largest product instead of the smallest distance": lambda x, stored: stored[(x @ stored.T).argmax(1)],
+        "the image itself": lambda x, stored: x,
+        "the mean of the stored images": lambda x, stored: stored.mean(0).expand_as(x),
     },
     why={
-        "the index instead of the image": "That is the code. The decoder looks it up: `train[index]`.",
-        "the distance instead of the image": "Take `argmin`, not `min`, and look the index up in `train`.",
+        "the index instead of the image": "That is the code. The decoder looks it up: `stored[index]`.",
+        "the distance instead of the image": "Take `argmin`, not `min`, and look the index up in `stored`.",
         "the farthest image": "`argmin`, not `argmax`: the nearest training image has the smallest distance.",
-        "the nearest x for each training image": "Search along the training images: axis 1 of the (B, N) distances.",
+        "the nearest x for each stored image": "Search along the stored images: axis 1 of the (B, N) distances.",
+        "the smallest distance along the wrong axis": "Axis 0 runs over the images x, axis 1 over the stored images.",
+        "the largest product instead of the smallest distance": "A large scalar product favours images with much ink.",
         "the image itself":
             "The identity is exact everywhere, but it does not pass through a code of one number.",
-        "the mean of the training images": "That is the best answer without any code at all.",
+        "the mean of the stored images": "That is the best answer without any code at all.",
     },
 )
 
@@ -213,8 +232,8 @@ def pca_loss(C, K):
 
 
 def _covariance(size, g):
-    half = torch.randn(size + 3, size + 5, generator=g, dtype=torch.float64)
-    return half @ half.T / (size + 5), int(torch.randint(1, size + 2, (), generator=g))
+    half = torch.randn(size + 2, size + 4, generator=g, dtype=torch.float64)
+    return half @ half.T / (size + 4), int(torch.randint(1, size + 2, (), generator=g))
 
 
 def _descending(C):
@@ -222,13 +241,14 @@ def _descending(C):
 
 
 EXERCISE_6 = Exercise(
-    prompt="Write `pca_loss(C, K)`: a covariance matrix (D, D) and a code size K, 1 ≤ K < D, to the smallest mean "
-           "squared error, summed over the pixels, that a linear autoencoder with K codes can reach.",
+    prompt="Write `pca_loss(C, K)`. It takes a covariance matrix (D, D) and a code size 1 ≤ K < D, and returns the "
+           "smallest mean squared error, summed over the pixels, that a linear autoencoder with K numbers can reach.",
     inputs=_covariance,
     reference=pca_loss,
     mistakes={
         "the variance kept instead of the loss": lambda C, K: _descending(C)[:K].sum(),
         "the eigenvalues in the wrong order": lambda C, K: torch.linalg.eigvalsh(C)[K:].sum(),
+        "the K smallest eigenvalues": lambda C, K: torch.linalg.eigvalsh(C)[:K].sum(),
         "the mean over the pixels instead of the sum": lambda C, K: pca_loss(C, K) / len(C),
         "one eigenvalue too many is dropped": lambda C, K: _descending(C)[K - 1:].sum(),
         "one eigenvalue too few is dropped": lambda C, K: _descending(C)[K + 1:].sum(),
@@ -240,6 +260,7 @@ EXERCISE_6 = Exercise(
             "These are the K largest eigenvalues; the loss is what they leave out.",
         "the eigenvalues in the wrong order":
             "torch.linalg.eigvalsh gives them in ascending order: the discarded ones stand first.",
+        "the K smallest eigenvalues": "Not K are discarded but D - K: K directions are kept.",
         "the mean over the pixels instead of the sum": "The squared error is summed over the pixels here.",
         "one eigenvalue too many is dropped": "K directions are kept, so D - K eigenvalues are discarded.",
         "one eigenvalue too few is dropped": "K directions are kept, so D - K eigenvalues are discarded.",
