@@ -73,12 +73,14 @@ def binarize(x: Tensor, threshold: float = 0.5) -> Tensor:
     """Images -> float 0.0 or 1.0: 1 where the grey value is above `threshold`, any shape.
 
     Takes uint8 images 0…255 or float images in [0, 1]; the threshold is always in units of [0, 1]. Raises ValueError
-    for a threshold outside [0, 1].
+    for a threshold outside [0, 1], TypeError for other integers.
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"The threshold must lie in [0, 1], where 1 is white; got {threshold}.")
     if x.dtype == torch.uint8:
         return (x > threshold * 255).float()
+    if not x.is_floating_point():
+        raise TypeError(f"binarize takes uint8 images 0…255, or float images in [0, 1]; got {x.dtype}.")
     return (x > threshold).to(x.dtype)
 
 
@@ -104,9 +106,12 @@ def _load_mnist() -> ImageData:
 
 
 def _checksums(path: Path) -> dict[str, str]:
-    if not path.exists():
-        raise DataError(_damaged(path, "is missing"))
-    return {name: digest for digest, name in (line.split() for line in path.read_text().splitlines())}
+    try:
+        return {name: digest for digest, name in (line.split() for line in path.read_text("ascii").splitlines())}
+    except FileNotFoundError:
+        raise DataError(_damaged(path, "is missing")) from None
+    except ValueError:
+        raise DataError(_damaged(path, "is not a list of hashes")) from None
 
 
 def _read_idx(name: str, sums: dict[str, str]) -> Tensor:

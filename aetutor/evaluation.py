@@ -14,6 +14,6 @@ def squared_error(reconstruct: Callable[[Tensor], Tensor], x: Tensor) -> float:
     ValueError when it gives another shape.
     """
     y = reconstruct(x)
-    if y.shape[-x.dim() + 1:] != x.shape[1:]:
+    if y.shape != x.shape:
         raise ValueError(f"The reconstructions must have the images' shape {tuple(x.shape)}; got {tuple(y.shape)}.")
     return (x - y).square().flatten(1).sum(1).mean().item()

@@ -14,18 +14,23 @@ IMAGE_DIMS = 3  # C, H, W
 
 
 class BinaryPixels(Bernoulli):
-    """`torch.distributions.Bernoulli` that says what to do when it is given grey pixels."""
+    """`torch.distributions.Bernoulli` that says what to do when it is given grey pixels.
 
-    def _validate_sample(self, value):
-        try:
-            super()._validate_sample(value)
-        except ValueError:
-            if value.shape[-IMAGE_DIMS:] != self.batch_shape[-IMAGE_DIMS:]:
-                raise
+    Its logits are not checked, so that a diverging model meets the trainer's check for NaN and not torch's.
+    """
+
+    def __init__(self, logits: Tensor):
+        super().__init__(logits=logits, validate_args=False)
+
+    def expand(self, batch_shape, _instance=None):
+        return BinaryPixels(self.logits.expand(batch_shape))
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        if not ((x == 0) | (x == 1)).all():
             raise ValueError(
-                f"A Bernoulli likelihood takes pixels that are 0 or 1; got values from {value.min():.3g} to "
-                f"{value.max():.3g}: binarize the images (aetutor.data.binarize), or choose likelihood='gaussian'."
-            ) from None
+                f"A Bernoulli likelihood takes pixels that are 0 or 1; got values from {x.min():.3g} to {x.max():.3g}: "
+                "binarize the images (aetutor.data.binarize), or choose likelihood='gaussian'.")
+        return super().log_prob(x)
 
 
 class GaussianPixels(Normal):
@@ -34,6 +39,9 @@ class GaussianPixels(Normal):
     def __init__(self, mean: Tensor, sigma: float):
         super().__init__(mean, torch.full((), sigma, dtype=mean.dtype, device=mean.device), validate_args=False)
         self.sigma = sigma
+
+    def expand(self, batch_shape, _instance=None):
+        return GaussianPixels(self.loc.expand(batch_shape), self.sigma)
 
     def log_prob(self, x: Tensor) -> Tensor:
         # log N(x; mean, sigma^2) = -(x - mean)^2 / 2 sigma^2 - 1/2 log(2 pi sigma^2)

@@ -27,6 +27,8 @@ class Autoencoder(nn.Module):
     def __init__(self, latent_dim: int = 2, hidden: tuple[int, ...] = (400,), image_shape=(1, 28, 28),
                  likelihood: str = "bernoulli", sigma: float | None = None):
         super().__init__()
+        if len(image_shape) != 3:
+            raise ValueError(f"image_shape is (C, H, W), such as (1, 28, 28); got {tuple(image_shape)}.")
         self.latent_dim, self.image_shape = latent_dim, tuple(image_shape)
         self.likelihood = _likelihood(likelihood, sigma)
         self.encoder = mlp(prod(image_shape), *hidden, latent_dim)
@@ -66,6 +68,10 @@ class Autoencoder(nn.Module):
         if not x.is_floating_point():
             raise ValueError(f"The model takes float images; got {x.dtype}: convert them with aetutor.data.to_unit or "
                              "aetutor.data.binarize.")
+        weight = self.encoder[0].weight
+        if x.dtype != weight.dtype:
+            raise ValueError(f"The model computes in {weight.dtype}; got images in {x.dtype}: convert one of the two, "
+                             f"with x.to({weight.dtype}) or model.to({x.dtype}).")
         if x.shape[-3:] != self.image_shape:
             shape = ", ".join(map(str, self.image_shape))
             raise ValueError(f"The model takes images of shape (…, {shape}); got {tuple(x.shape)}.")

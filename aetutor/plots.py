@@ -61,7 +61,10 @@ def image_grid(images: Tensor, columns: int = 10, ax: Axes | None = None) -> Axe
 
 def image_rows(rows: Mapping[str, Tensor], ax: Axes | None = None) -> Axes:
     """One labelled row for each entry: label -> images `(N, C, H, W)` in [0, 1], the same N in all rows."""
-    columns, height = (n := next(iter(rows.values()))).shape[0], n.shape[-2]
+    if len({images.shape for images in rows.values()}) != 1:
+        shapes = {label: tuple(images.shape) for label, images in rows.items()}
+        raise ValueError(f"All rows must have the same number and shape of images; got {shapes}.")
+    columns, _, height, _ = next(iter(rows.values())).shape
     ax = image_grid(torch.cat([images.cpu() for images in rows.values()]), columns, ax)
     ax.set_axis_on()
     for spine in ax.spines.values():
@@ -93,7 +96,8 @@ def curves(x, ys: Mapping[str, object], xlabel: str, ylabel: str, ax: Axes | Non
 def history(run, ax: Axes | None = None) -> Axes:
     """The losses of a `training.History` over its epochs."""
     losses = {"training": run.train_loss, "validation": run.validation_loss}
-    ax = curves(range(1, run.epochs + 1), {k: v for k, v in losses.items() if v}, "epoch", "mean loss [nats]", ax, True)
+    lines, few = {name: values for name, values in losses.items() if values}, run.epochs <= 20
+    ax = curves(range(1, run.epochs + 1), lines, "epoch", "mean loss [nats]", ax, markers=few)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
@@ -128,7 +132,7 @@ def autoencoder_picture(x: Tensor, z: Tensor, y: Tensor, ax: Axes | None = None)
 
 def row(count: int) -> list[Axes]:
     """`count` Axes side by side in one figure."""
-    return list(plt.subplots(1, count, figsize=(4.2 * count, 3.4), layout="constrained")[1])
+    return list(plt.subplots(1, count, figsize=(4.2 * count, 3.4), layout="constrained", squeeze=False)[1][0])
 
 
 def _axes(width: float, height: float) -> Axes:

@@ -73,6 +73,11 @@ def minibatches(x: Tensor, y: Tensor | None, batch_size: int) -> Iterator[tuple[
         yield (x[index],) if y is None else (x[index], y[index])
 
 
+def bytes_to_unit(x: Tensor) -> Tensor:
+    """What is done to images when nothing else is asked: uint8 to [0, 1], floats as they are."""
+    return to_unit(x) if x.dtype == torch.uint8 else x
+
+
 class Trainer:
     """Fits a model: `Trainer(model, loss).fit(images, epochs=…, batch_size=…, lr=…)`.
 
@@ -91,7 +96,7 @@ class Trainer:
             raise ValueError(f"Unknown precision {precision!r}: choose 'fp32' or 'bf16'.")
         self.device = choose_device(device)
         self.model, self.loss, self.precision, self.seed = model.to(self.device), loss, precision, seed
-        self.prepare, self.history = to_unit, History()
+        self.prepare, self.history = bytes_to_unit, History()
 
     def fit(self, x: Tensor, y: Tensor | None = None, *, epochs: int, batch_size: int = 128, lr: float = 2e-3,
             prepare: Callable[[Tensor], Tensor] | None = None, validation=None, checkpoint: str | Path | None = None,
@@ -111,8 +116,8 @@ class Trainer:
         and leave the last checkpoint whole. Raises ValueError for arguments that make no sense, TrainingDiverged for
         a NaN.
         """
-        _check_arguments(x, y, epochs, batch_size, lr, resume, checkpoint)
-        self.prepare = prepare or (to_unit if x.dtype == torch.uint8 else nn.Identity())
+        _check_arguments(x, y, epochs, batch_size, lr, validation, resume, checkpoint)
+        self.prepare = prepare or bytes_to_unit
         x, y = (None if t is None else t.to(self.device) for t in (x, y))
         steps = -(-len(x) // batch_size)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=lr, fused=self.device.type in ("cpu", "cuda"))
@@ -153,6 +158,7 @@ class Trainer:
                 self._check_finite(total, step)
                 bar.set_postfix(loss=f"{losses.detach().mean():.2f}", refresh=False)
             bar.update()
+        self._check_finite(sum(parameter.detach().abs().sum() for parameter in self.model.parameters()), last)
         self.history.train_loss.append(total.item() / len(x))
         if validation is not None:
             self.history.validation_loss.append(self.mean_loss(*_as_tuple(validation)))
@@ -174,11 +180,11 @@ class Trainer:
         parts = zip(*(t.split(batch_size) for t in (x, y) if t is not None), strict=True)
         return sum(self.losses(*(t.to(self.device) for t in part)).sum().item() for part in parts) / len(x)
 
-    def _check_finite(self, total: Tensor, step: int) -> None:
-        if not torch.isfinite(total):
+    def _check_finite(self, value: Tensor, step: int) -> None:
+        if not torch.isfinite(value):
             raise TrainingDiverged(
-                f"The loss is not finite in epoch {self.history.epochs + 1}, by step {step}, at learning rate "
-                f"{self.schedule.get_last_lr()[0]:.3g}: look for NaN in the images, or lower lr.")
+                f"The loss or a weight is not finite in epoch {self.history.epochs + 1}, by step {step}, at learning "
+                f"rate {self.schedule.get_last_lr()[0]:.3g}: look for NaN in the images, or lower lr.")
 
     def _state(self) -> dict:
         """Everything that the rest of the run depends on, copied to the CPU."""
@@ -188,20 +194,22 @@ class Trainer:
         return checkpoints.copy_to_cpu(state)
 
     def _restore(self, state: dict) -> None:
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
         if state["schedule"]["total_steps"] != self.schedule.total_steps:
             raise ValueError(
                 f"The checkpoint belongs to a run of {state['schedule']['total_steps']} steps, this one has "
                 f"{self.schedule.total_steps}: resume with the same images, epochs and batch_size.")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.history = History(**{k: list(v) if isinstance(v, list) else v for k, v in state["history"].items()})
         checkpoints.set_random_state(self.device, state["random"])
 
 
-def _check_arguments(x, y, epochs, batch_size, lr, resume, checkpoint):
+def _check_arguments(x, y, epochs, batch_size, lr, validation, resume, checkpoint):
     if len(x) == 0:
         raise ValueError("There are no images to train on: x is empty.")
+    if validation is not None and len(_as_tuple(validation)[0]) == 0:
+        raise ValueError("There are no images to validate on: validation is empty.")
     if y is not None and len(y) != len(x):
         raise ValueError(f"There must be one label an image; got {len(y)} labels for {len(x)} images.")
     if epochs < 1:

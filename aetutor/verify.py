@@ -36,14 +36,16 @@ def verify(number: str, lhs, rhs, *, atol: float | None = None, standard_errors=
     tolerance = error if standard_errors is None else within * error
     larger = torch.maximum(lhs.abs(), rhs.abs())
     if (tolerance >= larger).all():
-        raise ValueError(f"verify({number!r}): a tolerance of {tolerance.min():.3g} is no smaller than the larger "
-                         f"side, {larger.max():.3g}: this check could not fail. Tighten it, or compare larger numbers.")
+        wide, side = min(zip(tolerance.flatten(), larger.flatten(), strict=True), key=lambda pair: pair[0] - pair[1])
+        raise ValueError(f"verify({number!r}): a tolerance of {wide:.3g} is no smaller than the larger side, "
+                         f"{side:.3g}: this check could not fail. Tighten it, or compare larger numbers.")
     difference = (lhs - rhs).abs()
     worst = (difference - tolerance).argmax()
     left, right, gap, allowed, one_error = (t.flatten()[worst].item() for t in (lhs, rhs, difference, tolerance, error))
     scale = f"allowed {allowed:.1e}"
     if standard_errors is not None:
-        scale = f"{gap / one_error if gap else 0:.1f} standard errors, allowed {within:g}"
+        distance = gap / one_error if one_error else (float("inf") if gap else 0)
+        scale = f"{distance:.1f} standard errors, allowed {within:g}"
     holds = bool((difference <= tolerance).all())
     line = (f"({number}) {'✓' if holds else '✗'} {meaning + ': ' if meaning else ''}{left:.6g} {'=' if holds else '≠'} "
             f"{right:.6g}{' ' + unit if unit else ''}, difference {gap:.1e} ({scale})"
@@ -56,11 +58,14 @@ def verify(number: str, lhs, rhs, *, atol: float | None = None, standard_errors=
 def to_tensor(value) -> Tensor | None:
     """A number, a list, an array or a tensor as a float64 tensor on the CPU; None for anything else."""
     if isinstance(value, Tensor):
-        return value.detach().to("cpu", torch.float64)
+        return None if value.is_complex() else value.detach().cpu().double()
+    if isinstance(value, (list, tuple)) and any(isinstance(item, Tensor) for item in value):
+        value = [item.detach().cpu().numpy() if isinstance(item, Tensor) else item for item in value]
     try:
-        return torch.from_numpy(np.array(value, dtype=np.float64))
-    except (TypeError, ValueError, RuntimeError):
+        array = np.asarray(value)
+    except ValueError:  # lists of different lengths
         return None
+    return torch.from_numpy(array.astype(np.float64)) if array.dtype.kind in "biuf" else None
 
 
 def _side(number: str, name: str, value) -> Tensor:

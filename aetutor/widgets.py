@@ -78,6 +78,8 @@ class BottleneckExplorer(Explorer):
         common = next(iter(sizes.values()), [])
         if not common or any(other != common for other in sizes.values()):
             raise ValueError(f"All methods must have the same code sizes, at least one; got {sizes}.")
+        if len(images) == 0:
+            raise ValueError("There is no image to choose from: images is empty.")
         self.choices, self.methods = images, methods
         super().__init__({
             "code_size": ipywidgets.SelectionSlider(options=common, description="code size K"),

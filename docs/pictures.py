@@ -7,7 +7,7 @@ import nbformat
 
 ROOT = Path(__file__).parent.parent
 # picture of the README -> (notebook, beginning of the figure's caption)
-PICTURES = {"docs/copies.png": ("notebooks/01_ae.ipynb", "*Figure 8.")}
+PICTURES = {"docs/copies.png": ("notebooks/01_ae.ipynb", "*Figure 9.")}
 
 
 def figure(notebook: str, caption: str) -> bytes:

@@ -97,7 +97,7 @@ def agrees(name, oracle, size=6):
 
 
 def test_cross_entropy_is_torchs():
-    agrees("cross_entropy", lambda x, y: functional.binary_cross_entropy(y, x, reduction="none").sum(1))
+    agrees("my_cross_entropy", lambda x, y: functional.binary_cross_entropy(y, x, reduction="none").sum(1))
 
 
 def test_entropy_is_that_of_numpy_with_zero_times_log_zero_left_out():
@@ -107,7 +107,7 @@ def test_entropy_is_that_of_numpy_with_zero_times_log_zero_left_out():
             terms[p > 0] -= p[p > 0] * np.log(p[p > 0])
         return terms.sum(1)
 
-    agrees("entropy", entropy)
+    agrees("my_entropy", entropy)
 
 
 def test_logit_gradient_is_autograds():
@@ -120,11 +120,13 @@ def test_logit_gradient_is_autograds():
 
 
 def test_batch_variance_is_that_of_all_batches():
-    def enumerated(losses, batch_size):
-        means = [np.mean(batch) for batch in itertools.combinations(losses.tolist(), batch_size)]
-        return np.var(means)
-
-    agrees("batch_variance", enumerated)
+    # unbiased: the mean of the estimates of all batches is the variance of all batches' means
+    estimate = EXERCISES[BY_NAME["batch_variance"]].reference
+    losses = 100 + 30 * torch.randn(8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for size in (2, 3, 7):
+        batches = [losses[list(chosen)] for chosen in itertools.combinations(range(8), size)]
+        variance = np.var([batch.mean().item() for batch in batches])
+        assert np.mean([estimate(batch, 8).item() for batch in batches]) == pytest.approx(variance, rel=1e-12)
 
 
 def test_pca_loss_is_that_of_the_best_projection():
@@ -148,7 +150,7 @@ def test_no_random_projection_beats_pca_loss():
 
 
 def test_memory_is_the_nearest_by_search():
-    agrees("memory", lambda x, train: torch.stack([
+    agrees("my_memory", lambda x, train: torch.stack([
         min(train, key=lambda image: math.dist(image.tolist(), one.tolist())) for one in x]))
 
 
@@ -156,7 +158,7 @@ def test_memory_is_the_nearest_by_search():
 def test_entropys_inputs_hold_black_and_grey_pixels(seed):
     # without a black pixel nobody meets 0 · log 0; with no grey one the entropy is 0, and any rounding looks wrong
     for number in range(1000):
-        (x,) = draw(BY_NAME["entropy"], 1, 1000 * seed + number)
+        (x,) = draw(BY_NAME["my_entropy"], 1, 1000 * seed + number)
         assert (x == 0).any() and ((x > 0.01) & (x < 0.99)).any()
 
 
@@ -208,7 +210,8 @@ def test_a_number_may_come_in_any_form(answer):
 def test_another_number_is_wrong_without_a_known_reason(answer):
     verdict = check(NUMBERS[0], answer)
     assert verdict.passed is False and verdict.mistake is None
-    assert verdict.message == f"✗ Exercise {NUMBERS[0]}: not yet. {float(answer)} is not the number."
+    direction = ": it is larger" if answer < 87 else ": it is smaller" if answer > 87 else ""
+    assert verdict.message == f"✗ Exercise {NUMBERS[0]}: not yet. {answer:g} is not the number{direction}."
 
 
 # --- right in other words --------------------------------------------------------------------------------------------
@@ -235,7 +238,7 @@ def pca_in_numpy(covariance, size):
 
 
 RIGHT = {
-    "cross_entropy": [
+    "my_cross_entropy": [
         lambda x, y: functional.binary_cross_entropy(y, x, reduction="none").sum(-1),
         lambda x, y: -torch.distributions.Bernoulli(probs=y, validate_args=False).log_prob(x).sum(1),
         lambda x, y: -(x * y.log() + (1 - x) * (1 - y).log()).sum(1, keepdim=True),
@@ -244,7 +247,7 @@ RIGHT = {
         lambda x, y: -(x * y.log() + (1 - x) * (1 - y).log()).sum(1).requires_grad_(),
         cross_entropy_in_numpy, by_loops, lambda x, y: tuple(by_loops(x, y)),
     ],
-    "entropy": [
+    "my_entropy": [
         lambda x: (torch.special.entr(x) + torch.special.entr(1 - x)).sum(1),
         lambda x: functional.binary_cross_entropy(x, x, reduction="none").sum(1),
         lambda x: np.where((x == 0) | (x == 1), 0, -x * (x + 1e-30).log() - (1 - x) * (1 - x + 1e-30).log()).sum(1),
@@ -254,16 +257,16 @@ RIGHT = {
         lambda a, x: 0.5 * (1 + torch.tanh(a / 2)) - x,
     ],
     "batch_variance": [
-        lambda losses, B: losses.var() / B * (1 - B / len(losses)),
-        lambda losses, B: np.var(losses.numpy()) / B * (len(losses) - B) / (len(losses) - 1),
-        lambda losses, B: float(((losses - losses.mean()) ** 2).mean() / B * (len(losses) - B) / (len(losses) - 1)),
-        lambda losses, B: (losses.var() / B * (1 - B / len(losses))).view(1, 1),
+        lambda batch, N: batch.var() * (1 / len(batch) - 1 / N),
+        lambda batch, N: np.var(batch.numpy(), ddof=1) / len(batch) * (1 - len(batch) / N),
+        lambda batch, N: float(((batch - batch.mean()) ** 2).sum() / (len(batch) - 1) * (1 / len(batch) - 1 / N)),
+        lambda batch, N: (batch.var() / len(batch) * (1 - len(batch) / N)).view(1, 1),
     ],
     "pca_loss": [
         lambda C, K: C.trace() - torch.linalg.eigvalsh(C)[-K:].sum(), pca_in_numpy,
         lambda C, K: torch.linalg.svdvals(C)[K:].sum().item(),
     ],
-    "memory": [
+    "my_memory": [
         lambda x, train: train[((x[:, None] - train) ** 2).sum(-1).argmin(1)],
         lambda x, train: [train[(train - image).norm(dim=1).argmin()].tolist() for image in x],
         lambda x, train: train.numpy()[np.linalg.norm(x.numpy()[:, None] - train.numpy(), axis=2).argmin(1)],
@@ -286,7 +289,7 @@ def test_every_function_has_other_formulations_here():
     lambda x: -(x * (x + 1e-12).log() + (1 - x) * (1 - x + 1e-12).log()).sum(1),
 ])
 def test_entropies_that_are_right_up_to_rounding_are_right_on_black_and_white_images_too(answer):
-    black_and_white = Exercise(**vars(EXERCISES[BY_NAME["entropy"]]) | {
+    black_and_white = Exercise(**vars(EXERCISES[BY_NAME["my_entropy"]]) | {
         "inputs": lambda size, g: (torch.tensor([[0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.5, 1.0]], dtype=torch.float64),)})
     assert mark("1.2", black_and_white, answer).passed
 
@@ -298,23 +301,25 @@ def entropy_with_nan(x):
 
 
 WRONG = [
-    ("cross_entropy", lambda x, y: functional.binary_cross_entropy(y, x), None),
-    ("cross_entropy", lambda x, y: functional.binary_cross_entropy(y, x, reduction="none").mean(1),
+    ("my_cross_entropy", lambda x, y: functional.binary_cross_entropy(y, x), "the mean over pixels and batch"),
+    ("my_cross_entropy", lambda x, y: functional.binary_cross_entropy(y, x).exp(), None),
+    ("my_cross_entropy", lambda x, y: functional.binary_cross_entropy(y, x, reduction="none").mean(1),
      "the mean over the pixels instead of the sum"),
-    ("cross_entropy", lambda x, y: functional.binary_cross_entropy(x, y, reduction="none").sum(1), "x and y exchanged"),
-    ("entropy", entropy_with_nan, "0 · log 0 gives NaN"),
-    ("entropy", lambda x: -(x * x.log()).nansum(1), "the second term is missing"),
+    ("my_cross_entropy", lambda x, y: functional.binary_cross_entropy(x, y, reduction="none").sum(1),
+     "x and y exchanged"),
+    ("my_entropy", entropy_with_nan, "0 · log 0 gives NaN"),
+    ("my_entropy", lambda x: -(x * x.log()).nansum(1), "the second term is missing"),
     ("logit_gradient", lambda a, x: (SIGMOID(a) - x) / (SIGMOID(a) * (1 - SIGMOID(a))),
      "the derivative with respect to y"),
     ("logit_gradient", lambda a, x: -x / SIGMOID(a) + (1 - x) / (1 - SIGMOID(a)), "the derivative with respect to y"),
     ("logit_gradient", lambda a, x: 2 * (SIGMOID(a) - x) * SIGMOID(a) * (1 - SIGMOID(a)),
-     "twice the gradient of the half squared error"),
-    ("batch_variance", lambda losses, B: np.var(losses.numpy()) / B, "drawn with replacement"),
-    ("batch_variance", lambda losses, B: np.var(losses.numpy(), ddof=1) / B * (len(losses) - B) / (len(losses) - 1),
-     "the variance estimated with N - 1"),
+     "the gradient of the squared error"),
+    ("batch_variance", lambda batch, N: np.var(batch.numpy(), ddof=1) / len(batch), "drawn with replacement"),
+    ("batch_variance", lambda batch, N: np.var(batch.numpy()) / len(batch) * (1 - len(batch) / N),
+     "the sample variance divided by B instead of B - 1"),
     ("pca_loss", lambda C, K: torch.linalg.svdvals(C)[:K].sum(), "the variance kept instead of the loss"),
     ("pca_loss", lambda C, K: torch.linalg.svdvals(C)[K:].mean(), None),
-    ("memory", lambda x, train: ((x[:, None] - train) ** 2).sum(-1).argmin(1), "the index instead of the image"),
+    ("my_memory", lambda x, train: ((x[:, None] - train) ** 2).sum(-1).argmin(1), "the index instead of the image"),
 ]
 
 
@@ -350,7 +355,7 @@ def unsupported(x):
 
 
 def test_an_operation_that_torch_does_not_implement_is_an_attempt():
-    verdict = check(BY_NAME["entropy"], unsupported)
+    verdict = check(BY_NAME["my_entropy"], unsupported)
     assert verdict.passed is False and "NotImplementedError" in verdict.message
 
 
@@ -394,21 +399,24 @@ def three(k, x, y):
     (Callable().__call__, "AttributeError", "return x.nothing_like_it"),
 ], ids=["function", "inside torch", "helper", "lambda", "object", "partial", "method"])
 def test_an_exception_is_shown_short_with_the_students_own_line(answer, error, line):
-    verdict = check(BY_NAME["cross_entropy"], answer)
+    verdict = check(BY_NAME["my_cross_entropy"], answer)
     assert verdict.passed is False and verdict.mistake is None
     first, _, second = verdict.message.partition("\n")
     assert any(f"your code raised {name}: " in first for name in error.split("|"))
     assert second.strip().startswith("line ") and line in second and "\n" not in second
 
 
-def test_the_line_number_is_the_students():
-    number = misspelled.__code__.co_firstlineno + 2
-    assert f"line {number}: return z.summ(1)" in check(BY_NAME["cross_entropy"], misspelled).message
+@pytest.mark.parametrize(("answer", "raising", "below", "line"), [
+    (misspelled, misspelled, 2, "return z.summ(1)"), (with_helper, helper, 1, "return x.nowhere"),
+], ids=["in the function", "in a helper"])
+def test_the_line_number_is_that_of_the_line(answer, raising, below, line):
+    number = raising.__code__.co_firstlineno + below
+    assert f"line {number}: {line}" in check(BY_NAME["my_cross_entropy"], answer).message
 
 
 @pytest.mark.parametrize("answer", [lambda: 1, lambda x: x, lambda x, y, z: x, 1 .__add__, dict])
 def test_a_function_that_cannot_be_called_as_asked_is_reported(answer):
-    verdict = check(BY_NAME["cross_entropy"], answer)
+    verdict = check(BY_NAME["my_cross_entropy"], answer)
     assert verdict.passed is False and "Error" in verdict.message
 
 
@@ -416,7 +424,7 @@ def test_an_empty_exception_is_reported():
     def silent(x, y):
         raise ValueError
 
-    assert "your code raised ValueError: no message" in check(BY_NAME["cross_entropy"], silent).message
+    assert "your code raised ValueError: no message" in check(BY_NAME["my_cross_entropy"], silent).message
 
 
 def test_ctrl_c_is_not_swallowed():
@@ -424,7 +432,7 @@ def test_ctrl_c_is_not_swallowed():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        check(BY_NAME["cross_entropy"], interrupted)
+        check(BY_NAME["my_cross_entropy"], interrupted)
 
 
 # --- answers of the wrong kind ---------------------------------------------------------------------------------------
@@ -442,7 +450,7 @@ def test_a_value_where_a_function_is_asked(number, value):
 @pytest.mark.parametrize("result", ["text", {"loss": 1}, object(), [1.0, [2.0, 3.0]], [None, None]],
                          ids=["text", "dict", "object", "ragged", "list of None"])
 def test_a_result_that_is_no_number_is_named(result):
-    verdict = check(BY_NAME["cross_entropy"], lambda x, y: result)
+    verdict = check(BY_NAME["my_cross_entropy"], lambda x, y: result)
     assert verdict.passed is False and "the result must be a number, an array or a tensor; got" in verdict.message
 
 
@@ -453,7 +461,7 @@ def test_a_text_is_not_a_number():
 
 @pytest.mark.parametrize("number", ["9.9", "1.99", "", 1.2, None])
 def test_an_unknown_exercise_lists_the_known_ones(number):
-    with pytest.raises(ValueError, match=f"no exercise {number!r}: the exercises are {', '.join(EXERCISES)}"):
+    with pytest.raises(ValueError, match=f"no exercise {number!r}: give one of the texts '1.1', '1.2'"):
         check(number, 1)
 
 
@@ -477,7 +485,7 @@ def test_the_smallest_failing_input_is_shown():
 
 def test_a_failing_float_type_is_shown_at_its_size():
     message = mark("0.1", SUM, lambda x: x.sum() if x.dtype == torch.float64 else x.sum() + 1).message
-    assert "smallest input that shows it: [0.5]. Your result: 1.5; expected: 0.5." in message
+    assert "smallest input that shows it (in float32): [0.5]. Your result: 1.5; expected: 0.5." in message
 
 
 def test_an_unknown_mistake_in_an_exercise_shows_its_smallest_input():
@@ -485,13 +493,13 @@ def test_an_unknown_mistake_in_an_exercise_shows_its_smallest_input():
 
     def wrong(losses, batch_size):
         seen.append((losses, batch_size))
-        return 12345.0 if len(losses) > 5 else EXERCISES[BY_NAME["batch_variance"]].reference(losses, batch_size)
+        return 12345.5 if len(losses) > 5 else EXERCISES[BY_NAME["batch_variance"]].reference(losses, batch_size)
 
     verdict = check(BY_NAME["batch_variance"], wrong)
     losses, batch_size = next((losses, b) for losses, b in seen if len(losses) > 5)
     assert verdict.passed is False and verdict.mistake is None
     shown = str(losses.double().round(decimals=4).tolist())
-    assert f"The smallest input that shows it: {shown}, {batch_size}. Your result: 12345.0" in verdict.message
+    assert f"The smallest input that shows it: {shown}, {batch_size}. Your result: 12345.5;" in verdict.message
 
 
 def test_a_result_of_another_shape_is_told_both_shapes():
@@ -501,14 +509,14 @@ def test_a_result_of_another_shape_is_told_both_shapes():
 
 def test_large_tensors_are_not_printed():
     big = Exercise(**vars(SUM) | {"inputs": lambda size, g: (torch.ones(13, dtype=torch.float64),)})
-    assert "shows it: a tensor of shape (13,). Your result: 99.0" in mark("0.1", big, lambda x: 99.0).message
+    assert "shows it: a tensor of shape (13,). Your result: 99;" in mark("0.1", big, lambda x: 99.0).message
 
 
 def test_inputs_are_fresh_each_time():
     seen = []
-    answer = EXERCISES[BY_NAME["entropy"]].reference
+    answer = EXERCISES[BY_NAME["my_entropy"]].reference
     for _ in range(2):
-        check(BY_NAME["entropy"], lambda x: seen.append(x) or answer(x))
+        check(BY_NAME["my_entropy"], lambda x: seen.append(x) or answer(x))
     first, second = seen[:10], seen[10:]
     assert len(second) == 10 and not any(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 

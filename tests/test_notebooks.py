@@ -20,6 +20,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import aetutor
+from aetutor.exercises.notebook_01 import mnist_eigenvalues
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -27,6 +28,8 @@ PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 # in pieces, so that this file does not hold what it forbids
 MACHINE_PATHS = re.compile(r"(?<![\w.~-])/(?:wor" + r"k|hom" + r"e|roo" + r"t|tm" + r"p|Use" + r"rs)/|\b[A-Z]:\\")
 NUMBER = r"\d+\.\d+"
+# what a solution may use that an earlier cell has computed
+GIVEN = {"eigenvalues": mnist_eigenvalues}
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 FOLDED = re.compile(r"<details>\s*<summary>\s*(Hint|Solution).*?</summary>(.*?)</details>", re.DOTALL)
 PYTHON_BLOCK = re.compile(r"\n\n```python\n(.*?)\n```\n\n", re.DOTALL)
@@ -242,6 +245,7 @@ def solutions_pass(notebook, path):
             return verdicts[-1][1]
 
         names = {"torch": torch, "np": numpy, "F": torch.nn.functional}
+        names |= {name: make() for name, make in GIVEN.items() if re.search(rf"\b{name}\b", code)}
         exec(imports(notebook), names)
         try:
             exec(compile(code, f"<solution {number}>", "exec"), names | {"check": check})

@@ -1,5 +1,6 @@
 """How an answer is marked: the same trials for the answer, the reference and every typical mistake."""
 
+import functools
 import linecache
 import traceback
 from collections.abc import Callable
@@ -105,8 +106,10 @@ def _run(answer, trial: tuple) -> Tensor:
     copies = tuple(a.clone() if isinstance(a, Tensor) else a for a in trial)
     try:
         result = answer(*copies) if callable(answer) else answer
-    except NotImplementedError:
-        raise NotAttempted() from None
+    except NotImplementedError as error:
+        if "raise" in traceback.extract_tb(error.__traceback__)[-1].line:  # a stub's own, and not an operation's
+            raise NotAttempted() from None
+        raise
     if result is None or result is ...:
         written = getattr(getattr(answer, "__code__", None), "co_names", ())  # a stub's body uses no name
         raise NotAttempted(" (your function returns nothing: is the `return` missing?)" if written else "")
@@ -132,8 +135,8 @@ def _matches(mistake, trials, results, rtol) -> bool:
 
 def _counterexample(trial: tuple, got: Tensor, want: Tensor) -> str:
     if not trial:
-        direction = "larger" if want.sum() > got.sum() else "smaller"
-        return f"{_brief(got)} is not the number: it is {direction}."
+        direction = ": it is larger" if want.sum() > got.sum() else ": it is smaller" if want.sum() < got.sum() else ""
+        return f"{_brief(got)} is not the number{direction}."
     shapes = f" of shape {tuple(got.shape)}", f" of shape {tuple(want.shape)}"
     got_shape, want_shape = shapes if got.squeeze().shape != want.squeeze().shape else ("", "")
     single = " (in float32)" if any(isinstance(a, Tensor) and a.dtype == torch.float32 for a in trial) else ""
@@ -153,8 +156,16 @@ def _brief(value) -> str:
 def _short(error: Exception, answer) -> str:
     """The exception in a line or two, with the student's own line: the last in the cell that holds the answer."""
     message = f"your code raised {type(error).__name__}: {str(error).partition(chr(10))[0] or 'no message'}"
-    file = getattr(getattr(answer, "__code__", None), "co_filename", None)
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    own = _own_frames(error, answer)
     if not own:
         return message
-    return f"{message}\n  line {own[-1].lineno}: {linecache.getline(file, own[-1].lineno).strip()}"
+    return f"{message}\n  line {own[-1].lineno}: {linecache.getline(own[-1].filename, own[-1].lineno).strip()}"
+
+
+def _own_frames(error: Exception, answer) -> list:
+    """The part of the traceback that lies in the file or cell where the answer is written."""
+    while isinstance(answer, functools.partial):
+        answer = answer.func
+    function = answer if hasattr(answer, "__code__") else getattr(type(answer), "__call__", None)  # noqa: B004
+    file = getattr(getattr(function, "__code__", None), "co_filename", None)
+    return [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]

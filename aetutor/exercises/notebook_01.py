@@ -14,16 +14,17 @@ def _unit(generator: torch.Generator, *shape: int) -> Tensor:
 
 
 def _grey(generator: torch.Generator, *shape: int) -> Tensor:
-    """Random grey images as MNIST has them: a third of the pixels black, a few white, the rest between."""
+    """Random grey images, a third of the pixels black, some white; the first is black, the second grey."""
     x = (1.8 * torch.rand(*shape, generator=generator, dtype=torch.float64) - 0.6).clamp(0, 1)
-    x.view(-1)[0] = 0.0
+    x.view(-1)[:2] = torch.tensor([0.0, 0.3], dtype=torch.float64)
     return x
 
 
 # --- 1.1 -------------------------------------------------------------------------------------------------------------
 
 
-def cross_entropy(x, y):
+def my_cross_entropy(x, y):
+    """Equation (1.1), image by image."""
     return -(x * y.log() + (1 - x) * (1 - y).log()).sum(1)
 
 
@@ -31,18 +32,18 @@ EXERCISE_1 = Exercise(
     prompt="Write `my_cross_entropy(x, y)`. It takes images x and y, both (B, D) with values in (0, 1), and returns "
            "the B cross-entropies L_H(x, y) in nats.",
     inputs=lambda size, g: (_unit(g, size + 1, size + 2), _unit(g, size + 1, size + 2)),
-    reference=cross_entropy,
+    reference=my_cross_entropy,
     mistakes={
-        "the mean over the pixels instead of the sum": lambda x, y: cross_entropy(x, y) / x.shape[1],
-        "one number for the batch instead of one an image": lambda x, y: cross_entropy(x, y).sum(),
-        "the mean over the batch": lambda x, y: cross_entropy(x, y).mean(),
+        "the mean over the pixels instead of the sum": lambda x, y: my_cross_entropy(x, y) / x.shape[1],
+        "one number for the batch instead of one an image": lambda x, y: my_cross_entropy(x, y).sum(),
+        "the mean over the batch": lambda x, y: my_cross_entropy(x, y).mean(),
         "the mean over pixels and batch": lambda x, y: torch.nn.functional.binary_cross_entropy(y, x),
         "no sum at all": lambda x, y: -(x * y.log() + (1 - x) * (1 - y).log()),
         "the sum over the batch instead of the pixels": lambda x, y: -(x * y.log() + (1 - x) * (1 - y).log()).sum(0),
         "the second term is missing": lambda x, y: -(x * y.log()).sum(1),
-        "the wrong sign": lambda x, y: -cross_entropy(x, y),
-        "x and y exchanged": lambda x, y: cross_entropy(y, x),
-        "bits instead of nats": lambda x, y: cross_entropy(x, y) / torch.tensor(2.0).log(),
+        "the wrong sign": lambda x, y: -my_cross_entropy(x, y),
+        "x and y exchanged": lambda x, y: my_cross_entropy(y, x),
+        "bits instead of nats": lambda x, y: my_cross_entropy(x, y) / torch.tensor(2.0).log(),
     },
     why={
         "the mean over the pixels instead of the sum":
@@ -65,7 +66,8 @@ EXERCISE_1 = Exercise(
 # --- 1.2 -------------------------------------------------------------------------------------------------------------
 
 
-def entropy(x):
+def my_entropy(x):
+    """Equation (1.2) at y = x; xlogy(0, 0) is 0, the limit."""
     return -(torch.xlogy(x, x) + torch.xlogy(1 - x, 1 - x)).sum(1)
 
 
@@ -73,13 +75,13 @@ EXERCISE_2 = Exercise(
     prompt="Write `my_entropy(x)`. It takes images (B, D) with values in [0, 1], 0 and 1 included, and returns the B "
            "cross-entropies of a perfect copy, H(x), in nats.",
     inputs=lambda size, g: (_grey(g, size + 1, size + 3),),
-    reference=entropy,
+    reference=my_entropy,
     mistakes={
         "0 · log 0 gives NaN": lambda x: -(x * x.log() + (1 - x) * (1 - x).log()).sum(1),
         "the second term is missing": lambda x: -torch.xlogy(x, x).sum(1),
-        "the wrong sign": lambda x: -entropy(x),
-        "the mean over the pixels instead of the sum": lambda x: entropy(x) / x.shape[1],
-        "bits instead of nats": lambda x: entropy(x) / torch.tensor(2.0).log(),
+        "the wrong sign": lambda x: -my_entropy(x),
+        "the mean over the pixels instead of the sum": lambda x: my_entropy(x) / x.shape[1],
+        "bits instead of nats": lambda x: my_entropy(x) / torch.tensor(2.0).log(),
         "the squared error's floor, which is 0": lambda x: torch.zeros(len(x)),
     },
     why={
@@ -97,10 +99,11 @@ EXERCISE_2 = Exercise(
 
 
 def _logits(generator: torch.Generator, *shape: int) -> Tensor:
-    return 4 * torch.randn(*shape, generator=generator, dtype=torch.float64)
+    return 1.5 * torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def logit_gradient(a, x):
+    """Equation (1.3), left."""
     return torch.sigmoid(a) - x
 
 
@@ -144,6 +147,7 @@ EXERCISE_3 = Exercise(
 
 
 def batch_variance(batch, N):
+    """Equation (1.5) with σ² = (N - 1)/N · E[sample variance]."""
     B = len(batch)
     return batch.var() / B * (N - B) / N
 
@@ -188,7 +192,8 @@ EXERCISE_4 = Exercise(
 # --- 1.5 -------------------------------------------------------------------------------------------------------------
 
 
-def memory(x, stored):
+def my_memory(x, stored):
+    """Encoder: the number of the nearest stored image; decoder: look it up."""
     return stored[torch.cdist(x, stored).argmin(1)]
 
 
@@ -200,7 +205,7 @@ EXERCISE_5 = Exercise(
     prompt="Write `my_memory(x, stored)`. It takes images (B, D) and stored images (N, D), and returns the nearest "
            "stored image of each x, (B, D).",
     inputs=_distinct_images,
-    reference=memory,
+    reference=my_memory,
     mistakes={
         "the index instead of the image": lambda x, stored: torch.cdist(x, stored).argmin(1),
         "the distance instead of the image": lambda x, stored: torch.cdist(x, stored).amin(1),
@@ -228,6 +233,7 @@ EXERCISE_5 = Exercise(
 
 
 def pca_loss(C, K):
+    """Equation (1.7): the sum of the discarded eigenvalues; eigvalsh gives the smallest first."""
     return torch.linalg.eigvalsh(C)[: len(C) - K].sum()
 
 
