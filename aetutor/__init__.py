@@ -5,15 +5,16 @@ ipywidgets when you ask for them.
 """
 
 from aetutor.data import ImageData, binarize, load, one_hot, to_unit
-from aetutor.evaluation import squared_error
+from aetutor.evaluation import psnr, squared_error
 from aetutor.exercises import EXERCISES, check
 from aetutor.models import Autoencoder
-from aetutor.objectives import reconstruction_loss
+from aetutor.objectives import denoising_loss, reconstruction_loss
 from aetutor.training import History, Trainer, TrainingDiverged, choose_device
 from aetutor.verify import show_source, verify
 
 __version__ = "0.1.0"
 __all__ = [
     "EXERCISES", "Autoencoder", "History", "ImageData", "Trainer", "TrainingDiverged", "binarize", "check",
-    "choose_device", "load", "one_hot", "reconstruction_loss", "show_source", "squared_error", "to_unit", "verify",
+    "choose_device", "denoising_loss", "load", "one_hot", "psnr", "reconstruction_loss", "show_source",
+    "squared_error", "to_unit", "verify",
 ]

@@ -17,3 +17,14 @@ def squared_error(reconstruct: Callable[[Tensor], Tensor], x: Tensor) -> float:
     if y.shape != x.shape:
         raise ValueError(f"The reconstructions must have the images' shape {tuple(x.shape)}; got {tuple(y.shape)}.")
     return (x - y).square().flatten(1).sum(1).mean().item()
+
+
+def psnr(x: Tensor, y: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each image, `(N, C, H, W)` twice -> `(N,)` decibels, for grey values in [0, 1].
+
+    10 log10(1 / mean squared error): 3 dB more is half the squared error; infinite where x and y agree. Raises
+    ValueError for two shapes.
+    """
+    if x.shape != y.shape:
+        raise ValueError(f"psnr compares images of the same shape; got {tuple(x.shape)} and {tuple(y.shape)}.")
+    return -10 * (x - y).square().flatten(1).mean(1).log10()

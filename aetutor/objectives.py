@@ -1,6 +1,8 @@
 """Objectives: one number an image, shape `(B,)`, in nats, summed over the pixels. The mean over images is the
 trainer's, or yours."""
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 
@@ -12,3 +14,17 @@ def reconstruction_loss(model, x: Tensor) -> Tensor:
     Raises ValueError for images that the model or its likelihood does not take.
     """
     return -model.decode(model.encode(x)).log_prob(x)
+
+
+def denoising_loss(model, x: Tensor, corrupt: Callable[[Tensor], Tensor], samples: int = 1) -> Tensor:
+    """The mean of -log p(x | z = f(x_tilde)) over S corruptions x_tilde of each image.
+
+    Images `(B, C, H, W)` -> `(B,)` nats: a Monte Carlo estimate, unbiased for any S,
+    of the expectation under q_D(x_tilde|x). `corrupt` draws from it, such as
+    `partial(aetutor.corruption.mask, level=0.5)`. The target stays clean. Source:
+    Vincent et al. 2010, section 3. Raises ValueError for `samples` below 1.
+    """
+    if samples < 1:
+        raise ValueError(f"samples is how many corruptions to average over, 1 or more; got {samples}.")
+    x_tilde = corrupt(x.expand(samples, *x.shape))  # (S, B, C, H, W)
+    return -model.decode(model.encode(x_tilde)).log_prob(x).mean(0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from aetutor.evaluation import squared_error
+from aetutor.evaluation import psnr, squared_error
 
 
 def images(count=6):
@@ -42,3 +42,15 @@ def test_reconstructions_of_another_shape_are_named(reconstruct):
     with pytest.raises(ValueError, match=r"images' shape \(6, 2, 3, 4\); got") as caught:
         squared_error(reconstruct, x)
     assert str(caught.value).endswith(f"got {tuple(reconstruct(x).shape)}.")
+
+
+def test_psnr_is_ten_decibels_for_each_factor_of_ten_in_the_squared_error():
+    x = torch.zeros(3, 1, 4, 5, dtype=torch.float64)
+    y = x + torch.tensor([1.0, 0.1, 0.01], dtype=torch.float64).view(3, 1, 1, 1)
+    torch.testing.assert_close(psnr(x, y), torch.tensor([0.0, 20.0, 40.0], dtype=torch.float64))
+    assert psnr(x, x).isinf().all()
+
+
+def test_psnr_refuses_two_shapes():
+    with pytest.raises(ValueError, match=r"got \(3, 1, 2, 2\) and \(1, 2, 2\)"):
+        psnr(torch.zeros(3, 1, 2, 2), torch.zeros(1, 2, 2))

@@ -1,11 +1,15 @@
 """The objectives, against their formulas in numpy."""
 
+import functools
+import itertools
+
 import numpy as np
 import pytest
 import torch
 
+from aetutor.corruption import mask
 from aetutor.models import Autoencoder
-from aetutor.objectives import reconstruction_loss
+from aetutor.objectives import denoising_loss, reconstruction_loss
 
 SHAPE = (1, 3, 4)
 PIXELS = 12
@@ -71,3 +75,49 @@ def test_images_of_another_shape_are_refused():
 def test_bytes_are_refused():
     with pytest.raises(ValueError, match="float images; got torch.uint8"):
         reconstruction_loss(model(), grey().byte())
+
+
+# --- the denoising loss ----------------------------------------------------------------------------------------------
+
+
+def all_masks(x):
+    """Every way to mask an image of four pixels, (16, 1, 2, 2), in place of random ones."""
+    kept = torch.tensor(list(itertools.product([0.0, 1.0], repeat=4)), dtype=x.dtype)
+    return x[0, 0] * kept.view(16, 1, 2, 2)
+
+
+def test_denoising_loss_is_the_mean_over_the_corruptions_against_the_clean_image():
+    ae = Autoencoder(2, (3,), (1, 2, 2), likelihood="gaussian", sigma=0.5).double()
+    x = torch.rand(1, 1, 2, 2, dtype=torch.float64)
+    masked = all_masks(x[None])
+    loss = denoising_loss(ae, x, lambda copies: masked.unsqueeze(1), samples=16)
+    by_hand = [-torch.distributions.Normal(ae.reconstruct(one), 0.5).log_prob(x[0]).sum() for one in masked]
+    torch.testing.assert_close(loss, torch.stack(by_hand).mean()[None], rtol=1e-12, atol=1e-12)
+
+
+def test_denoising_loss_without_noise_is_the_reconstruction_loss():
+    ae, x = Autoencoder(2, (3,), (1, 2, 2), likelihood="gaussian").double(), torch.rand(5, 1, 2, 2).double()
+    for samples in (1, 3):
+        torch.testing.assert_close(denoising_loss(ae, x, lambda copies: copies, samples), reconstruction_loss(ae, x))
+
+
+def test_denoising_loss_estimates_the_enumerated_expectation():
+    ae = Autoencoder(2, (3,), (1, 2, 2), likelihood="gaussian").double()
+    x = torch.rand(1, 1, 2, 2, dtype=torch.float64)
+    exact = denoising_loss(ae, x, lambda copies: all_masks(x[None]).unsqueeze(1), samples=16).item()
+    draw = functools.partial(mask, level=0.5, generator=torch.Generator().manual_seed(0))
+    estimates = torch.stack([denoising_loss(ae, x, draw, samples=20)[0] for _ in range(500)])
+    assert abs(estimates.mean() - exact) <= 4 * estimates.std() / 500**0.5
+
+
+def test_denoising_loss_draws_samples_times_and_gives_one_number_an_image():
+    seen = []
+    ae = Autoencoder(2, (3,), (1, 2, 2), likelihood="gaussian")
+    loss = denoising_loss(ae, torch.rand(5, 1, 2, 2), lambda copies: seen.append(copies.shape) or copies, samples=7)
+    assert loss.shape == (5,) and seen == [(7, 5, 1, 2, 2)]
+
+
+@pytest.mark.parametrize("samples", [0, -1])
+def test_denoising_loss_refuses_no_samples(samples):
+    with pytest.raises(ValueError, match=f"1 or more; got {samples}"):
+        denoising_loss(Autoencoder(2, (), (1, 2, 2)), torch.rand(5, 1, 2, 2), lambda x: x, samples)

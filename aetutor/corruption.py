@@ -1,0 +1,53 @@
+"""Corruption q_D(x_tilde|x): pure functions from images to noisy images of the same shape.
+
+Each takes float images of any shape, a level, and a `torch.Generator` if the draw is to be repeated. Level 0 returns
+the image itself.
+"""
+
+import torch
+from torch import Tensor
+
+
+def mask(x: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
+    """Set each pixel to 0 with probability `level` in [0, 1]; at level 1 nothing is left.
+
+    The surviving pixels stay as they are: E[x_tilde|x] = (1 - level) x (equation 2.1). `torch.nn.functional.dropout`
+    multiplies them by 1 / (1 - level), which is another corruption. Raises ValueError for a level outside [0, 1].
+    """
+    _check(x, level, 1)
+    return x * (_draw(torch.rand, x, generator) >= level)
+
+
+def gaussian(x: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
+    """Add Gaussian noise with standard deviation `level` >= 0, in units of the grey value; nothing is clipped.
+
+    At level 1 the noise is as large as the step from black to white. Raises ValueError for a negative or infinite
+    level.
+    """
+    _check(x, level, float("inf"))
+    return x + level * _draw(torch.randn, x, generator)
+
+
+def salt_and_pepper(x: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
+    """Replace each pixel with probability `level` in [0, 1] by black or white, 0 or 1, with equal chances.
+
+    At level 1 every pixel is a coin toss. Raises ValueError for a level outside [0, 1].
+    """
+    _check(x, level, 1)
+    u = _draw(torch.rand, x, generator)
+    # u < level / 2: pepper; level / 2 <= u < level: salt; else the pixel itself
+    return torch.where(u < level, (u >= level / 2).to(x.dtype), x)
+
+
+def _draw(sampler, x: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Random numbers of x's shape, drawn on the generator's device (on x's without one)."""
+    device = x.device if generator is None else generator.device
+    return sampler(x.shape, generator=generator, device=device, dtype=x.dtype).to(x.device)
+
+
+def _check(x: Tensor, level: float, largest: float) -> None:
+    if not x.is_floating_point():
+        raise ValueError(f"Corruptions take float images; got {x.dtype}: convert them with aetutor.data.to_unit.")
+    if not 0 <= level <= largest or level == float("inf"):
+        allowed = f"in [0, {largest:g}]" if largest < float("inf") else "0 or larger, and finite"
+        raise ValueError(f"The level of a corruption must be {allowed}; got {level}.")
