@@ -102,6 +102,18 @@ def test_a_file_of_another_kind_is_refused(tmp_path, content):
     not_whole(path)
 
 
+def test_a_file_that_cannot_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    path = tmp_path / "run.pt"
+    checkpoint.save(STATE, path)
+
+    def denied(*_, **__):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(torch, "load", denied)
+    with pytest.raises(PermissionError):
+        checkpoint.load(path)
+
+
 class Trap:
     """Unpickled carelessly, this makes a file."""
 

@@ -13,6 +13,7 @@ from aetutor.data import load
 from aetutor.exercises import EXERCISES, Exercise, Verdict, check
 from aetutor.exercises.engine import mark
 from aetutor.exercises.notebook_01 import mnist_eigenvalues
+from aetutor.verify import to_tensor
 
 REPEAT = 20
 SIGMOID = torch.sigmoid
@@ -279,6 +280,18 @@ def test_any_correct_formulation_is_right(name, answer):
     right(BY_NAME[name], answer)
 
 
+@pytest.mark.parametrize("name", RIGHT)
+def test_rounding_in_float32_stays_far_below_the_tolerance(name):
+    exercise = EXERCISES[BY_NAME[name]]
+    for seed, size in itertools.product(range(100), (1, 2, 3, 5, 8)):
+        arguments = [a.float() if isinstance(a, torch.Tensor) else a for a in draw(BY_NAME[name], size, seed)]
+        want = exercise.reference(*(a.double() if isinstance(a, torch.Tensor) else a for a in arguments))
+        for answer in [exercise.reference, *RIGHT[name]]:
+            copies = [a.clone() if isinstance(a, torch.Tensor) else a for a in arguments]
+            error = (to_tensor(answer(*copies)).view_as(want) - want).abs().max()
+            assert error < exercise.rtol / 4 * want.abs().max(), f"{error} of {want}, size {size}, seed {seed}"
+
+
 def test_every_function_has_other_formulations_here():
     assert RIGHT.keys() == BY_NAME.keys()
 
@@ -348,6 +361,12 @@ def not_implemented(*_):
                          ids=["None", "...", "dots", "pass", "NotImplementedError", "lambda None", "lambda ..."])
 def test_a_stub_is_not_attempted_yet(number, stub):
     assert check(number, stub) == Verdict(None, None, f"… Exercise {number}: not attempted yet.")
+
+
+def test_a_stub_whose_source_cannot_be_read_is_not_attempted_yet():
+    cell = {}
+    exec("def stub(*_):\n    raise NotImplementedError", cell)
+    assert check(FUNCTIONS[0], cell["stub"]).passed is None
 
 
 def unsupported(x):

@@ -32,6 +32,13 @@ def test_one_event_is_one_image(family, shape):
     assert p_x.log_prob(torch.ones(shape)).shape == shape[:-3]
 
 
+@pytest.mark.parametrize("family", [bernoulli, lambda mean: gaussian(mean, 0.5)], ids=["bernoulli", "gaussian"])
+def test_they_can_be_expanded_as_every_distribution_can(family):
+    parameters, x = random(1, 2, 2), random(3, 1, 2, 2, seed=1).sign().relu()
+    p_x = family(parameters).expand((3,))
+    assert p_x.batch_shape == (3,) and torch.equal(p_x.log_prob(x), family(parameters.expand(3, 1, 2, 2)).log_prob(x))
+
+
 # --- Bernoulli -------------------------------------------------------------------------------------------------------
 
 
@@ -141,11 +148,6 @@ def test_gaussian_keeps_the_type_of_the_mean():
     for dtype in (torch.float32, torch.float64):
         assert gaussian(torch.zeros(2, 1, 1, 1, dtype=dtype), 0.5).log_prob(torch.ones(2, 1, 1, 1, dtype=dtype)).dtype \
             == dtype
-
-
-def test_gaussian_can_be_expanded_as_every_distribution_can():
-    p_x = gaussian(random(1, 2, 2), 0.5).expand((3,))
-    assert p_x.batch_shape == (3,) and p_x.log_prob(random(3, 1, 2, 2)).shape == (3,)
 
 
 def test_gaussian_names_shapes_that_do_not_match():

@@ -208,8 +208,9 @@ def test_imaginary_parts_are_not_dropped(value):
 
 
 @pytest.mark.parametrize("value", [[1, 2], (1.0, 2.0), np.array([1, 2], np.float32), torch.tensor([1, 2]),
-                                   torch.tensor([1.0, 2.0], requires_grad=True), [torch.tensor(1), np.float32(2)]],
-                         ids=["list", "tuple", "array", "integers", "with gradient", "mixed"])
+                                   torch.tensor([1.0, 2.0], requires_grad=True), [torch.tensor(1), np.float32(2)],
+                                   [torch.tensor(1.0, requires_grad=True), torch.tensor(2).bfloat16()]],
+                         ids=["list", "tuple", "array", "integers", "with gradient", "mixed", "tensors"])
 def test_to_tensor_gives_float64_on_the_cpu(value):
     tensor = to_tensor(value)
     assert tensor.dtype == torch.float64 and not tensor.requires_grad and tensor.tolist() == [1.0, 2.0]

@@ -238,8 +238,9 @@ def pca_loss(C, K):
 
 
 def _covariance(size, g):
-    half = torch.randn(size + 2, size + 4, generator=g, dtype=torch.float64)
-    return half @ half.T / (size + 4), int(torch.randint(1, size + 2, (), generator=g))
+    half = torch.randn(size + 2, 2 * size + 4, generator=g, dtype=torch.float64)
+    noise = 0.2 * torch.eye(size + 2, dtype=torch.float64)  # no eigenvalue so small that float32 loses it
+    return half @ half.T / len(half) + noise, int(torch.randint(1, size + 2, (), generator=g))
 
 
 def _descending(C):
