@@ -1,7 +1,6 @@
 """Checkpoints that are either whole or not there, and what an exact resume needs besides: the random state."""
 
 import os
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,15 +14,16 @@ def save(state: dict, path: str | Path) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".tmp", delete=False) as file:
-        try:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def load(path: str | Path) -> dict:
@@ -36,6 +36,8 @@ def load(path: str | Path) -> dict:
         raise FileNotFoundError(f"There is no checkpoint {path}: train with checkpoint={str(path)!r} first.")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
     except Exception as error:  # torch.load raises many kinds for a file that is not one of its own
         raise ValueError(f"{path} is not a whole checkpoint of this package; delete it and train again.") from error
 
@@ -54,7 +56,9 @@ def own_random_state(device: torch.device, seed: int):
     """Inside, the random numbers of the CPU and the device start from `seed`; outside, nobody notices."""
     accelerators = [] if device.type == "cpu" else [device]
     with torch.random.fork_rng(accelerators, device_type=device.type if accelerators else "cuda"):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
+        if accelerators:
+            torch.get_device_module(device).manual_seed(seed)
         yield
 
 

@@ -48,6 +48,6 @@ def _draw(sampler, x: Tensor, generator: torch.Generator | None) -> Tensor:
 def _check(x: Tensor, level: float, largest: float) -> None:
     if not x.is_floating_point():
         raise ValueError(f"Corruptions take float images; got {x.dtype}: convert them with aetutor.data.to_unit.")
-    if not 0 <= level <= largest or level == float("inf"):
+    if not (0 <= level <= largest and level < float("inf")):
         allowed = f"in [0, {largest:g}]" if largest < float("inf") else "0 or larger, and finite"
         raise ValueError(f"The level of a corruption must be {allowed}; got {level}.")

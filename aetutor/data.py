@@ -64,9 +64,15 @@ def load(name: str, *, root: str | Path | None = None, download: bool = False) -
 
 def to_unit(x: Tensor) -> Tensor:
     """uint8 images 0…255 -> float32 in [0, 1], any shape. Raises TypeError for any other dtype."""
-    if x.dtype != torch.uint8:
-        raise TypeError(f"to_unit takes uint8 images with values 0…255; got {x.dtype}, which needs no conversion.")
+    if not isinstance(x, Tensor) or x.dtype != torch.uint8:
+        raise TypeError("to_unit takes a tensor of uint8 images, with values 0…255; got a "
+                        f"{type(x).__name__} of {getattr(x, 'dtype', 'no dtype')}.")
     return x.float() / 255
+
+
+def bytes_to_unit(x: Tensor) -> Tensor:
+    """uint8 images by `to_unit`, floats as they are: what the trainer does unless told otherwise."""
+    return to_unit(x) if x.dtype == torch.uint8 else x
 
 
 def binarize(x: Tensor, threshold: float = 0.5) -> Tensor:
@@ -82,6 +88,18 @@ def binarize(x: Tensor, threshold: float = 0.5) -> Tensor:
     if not x.is_floating_point():
         raise TypeError(f"binarize takes uint8 images 0…255, or float images in [0, 1]; got {x.dtype}.")
     return (x > threshold).to(x.dtype)
+
+
+def unit_images(images: Tensor) -> Tensor:
+    """Images to look at, `(N, C, H, W)`: uint8, or floats clipped to [0, 1], -> float32 on the CPU.
+
+    Raises ValueError for another shape, or for a number of channels other than 1 (grey) and 3 (colour).
+    """
+    if not isinstance(images, Tensor) or images.dim() != 4 or images.shape[1] not in (1, 3) or len(images) == 0:
+        given = tuple(images.shape) if hasattr(images, "shape") else type(images).__name__
+        raise ValueError(f"Images to show must be a tensor (N, 1, H, W) or (N, 3, H, W), N at least 1; got {given}.")
+    images = images.detach().cpu()
+    return to_unit(images) if images.dtype == torch.uint8 else images.float().clamp(0, 1)
 
 
 def one_hot(y: Tensor, num_classes: int) -> Tensor:
@@ -149,7 +167,8 @@ def _load_torchvision(name: str, root: Path, download: bool) -> ImageData:
     except (RuntimeError, OSError) as error:
         raise DataError(
             f"{name} is not (or not whole) below {root}: put {', '.join(files)} into {root / folder}, or call "
-            f"load({name!r}, root=…, download=True) where there is a network. torchvision said: {error}") from None
+            f"load({name!r}, root=…, download=True) where there is a network. torchvision said: "
+            f"{' '.join(str(error).split())}") from None
     (train_x, train_y), (test_x, test_y) = _tensors(train), _tensors(test)
     return ImageData(name, train_x, train_y, test_x, test_y, tuple(train.classes))
 

@@ -10,9 +10,11 @@ from torch import Tensor
 def squared_error(reconstruct: Callable[[Tensor], Tensor], x: Tensor) -> float:
     """The mean over images `(N, C, H, W)` of ‖x - reconstruct(x)‖², summed over the pixels; a number without a unit.
 
-    `reconstruct` is any function from images to images of the same shape, such as a model's method of that name. Raises
-    ValueError when it gives another shape.
+    `reconstruct` is any function from images to images of the same shape, such as a model's method of that name; it is
+    called once, with all of them. Raises ValueError when it gives another shape, or for no images, or bytes.
     """
+    if len(x) == 0 or not x.is_floating_point():
+        raise ValueError(f"squared_error takes one float image or more; got {len(x)} in {x.dtype}.")
     y = reconstruct(x)
     if y.shape != x.shape:
         raise ValueError(f"The reconstructions must have the images' shape {tuple(x.shape)}; got {tuple(y.shape)}.")
@@ -23,7 +25,7 @@ def psnr(x: Tensor, y: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of each image, `(N, C, H, W)` twice -> `(N,)` decibels, for grey values in [0, 1].
 
     10 log10(1 / mean squared error): 3 dB more is half the squared error; infinite where x and y agree. Raises
-    ValueError for two shapes.
+    ValueError for images of different shapes.
     """
     if x.shape != y.shape:
         raise ValueError(f"psnr compares images of the same shape; got {tuple(x.shape)} and {tuple(y.shape)}.")

@@ -26,15 +26,17 @@ class BinaryPixels(Bernoulli):
         return BinaryPixels(self.logits.expand(batch_shape))
 
     def log_prob(self, x: Tensor) -> Tensor:
-        if not ((x == 0) | (x == 1)).all():
+        check_pixels(x, self)
+        grey = x[(x != 0) & (x != 1)]
+        if len(grey):
             raise ValueError(
-                f"A Bernoulli likelihood takes pixels that are 0 or 1; got values from {x.min():.3g} to {x.max():.3g}: "
-                "binarize the images (aetutor.data.binarize), or choose likelihood='gaussian'.")
+                f"A Bernoulli likelihood takes pixels that are 0 or 1; got {grey[0]:.3g} among them: binarize the "
+                "images (aetutor.data.binarize), or choose likelihood='gaussian'.")
         return super().log_prob(x)
 
 
 class GaussianPixels(Normal):
-    """`torch.distributions.Normal` with one number as sigma: the same values in half the passes over the pixels."""
+    """`torch.distributions.Normal` with one number as sigma: the same values in fewer passes over the pixels."""
 
     def __init__(self, mean: Tensor, sigma: float):
         super().__init__(mean, torch.full((), sigma, dtype=mean.dtype, device=mean.device), validate_args=False)
@@ -44,6 +46,7 @@ class GaussianPixels(Normal):
         return GaussianPixels(self.loc.expand(batch_shape), self.sigma)
 
     def log_prob(self, x: Tensor) -> Tensor:
+        check_pixels(x, self)
         # log N(x; mean, sigma^2) = -(x - mean)^2 / 2 sigma^2 - 1/2 log(2 pi sigma^2)
         return (x - self.loc).square() * (-0.5 / self.sigma**2) - 0.5 * log(2 * pi * self.sigma**2)
 
@@ -65,6 +68,14 @@ def gaussian(mean: Tensor, sigma: float = 1.0) -> Distribution:
     """
     check_sigma(sigma)
     return Independent(GaussianPixels(mean, sigma), IMAGE_DIMS)
+
+
+def check_pixels(x: Tensor, p_x: Distribution) -> None:
+    """Raise ValueError unless x is a float tensor whose images have the distribution's shape (C, H, W)."""
+    wanted = tuple(p_x.batch_shape[-IMAGE_DIMS:])
+    if not x.is_floating_point() or x.shape[-IMAGE_DIMS:] != wanted:
+        raise ValueError(f"Images must be floats of shape (…, {', '.join(map(str, wanted))}); got {x.dtype} of shape "
+                         f"{tuple(x.shape)}.")
 
 
 def check_sigma(sigma: float) -> None:

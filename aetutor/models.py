@@ -1,5 +1,6 @@
 """The models. They never choose a device, print or plot."""
 
+from collections.abc import Sequence
 from functools import partial
 from math import prod
 
@@ -27,10 +28,13 @@ class Autoencoder(nn.Module):
     def __init__(self, latent_dim: int = 2, hidden: tuple[int, ...] = (400,), image_shape=(1, 28, 28),
                  likelihood: str = "bernoulli", sigma: float | None = None):
         super().__init__()
-        if len(image_shape) != 3:
-            raise ValueError(f"image_shape is (C, H, W), such as (1, 28, 28); got {tuple(image_shape)}.")
+        if not isinstance(image_shape, Sequence) or len(image_shape) != 3:
+            raise ValueError(f"image_shape is (C, H, W), such as (1, 28, 28); got {image_shape!r}.")
+        if not isinstance(hidden, Sequence) or not isinstance(latent_dim, int):
+            raise ValueError("latent_dim is an integer, hidden a tuple of them, such as (256,) or () for a linear "
+                             f"autoencoder; got latent_dim={latent_dim!r}, hidden={hidden!r}.")
         self.latent_dim, self.image_shape = latent_dim, tuple(image_shape)
-        self.likelihood = _likelihood(likelihood, sigma)
+        self.likelihood, self.family = _likelihood(likelihood, sigma), likelihood
         self.encoder = mlp(prod(image_shape), *hidden, latent_dim)
         self.decoder = mlp(latent_dim, *reversed(hidden), prod(image_shape))
 
@@ -50,6 +54,15 @@ class Autoencoder(nn.Module):
         if z.shape[-1:] != (self.latent_dim,):
             raise ValueError(f"Codes must have shape (…, {self.latent_dim}); got {tuple(z.shape)}.")
         return self.likelihood(self.decoder(z).unflatten(-1, self.image_shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same as `reconstruct`."""
+        return self.reconstruct(x)
+
+    def extra_repr(self) -> str:
+        sigma = getattr(self.likelihood, "keywords", {})
+        return ", ".join([f"image_shape={self.image_shape}", f"likelihood={self.family!r}"]
+                         + [f"{name}={value}" for name, value in sigma.items()])
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Images `(…, C, H, W)` -> y = g(f(x)), the mean of p(x|z) at the image's own code, same shape."""

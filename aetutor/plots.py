@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from aetutor.data import unit_images
+
 STYLES = [("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"), ("#CC79A7", ":", "D"),
           ("#000000", (0, (5, 1)), "v"), ("#E69F00", (0, (3, 1, 1, 1)), "P")]
 DIGIT_COLOURS = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#B8860B", "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F",
@@ -26,8 +28,8 @@ GAP = 2  # pixels between two images of a grid
 def show(ax, caption: str, alt: str) -> None:
     """Display the figure that `ax` (an Axes or a Figure) belongs to as PNG, its caption below it, and close it.
 
-    `alt` describes the picture to a reader who cannot see it; it travels as the output's `alt` metadata and as its
-    plain text.
+    `alt` describes the picture to a reader who cannot see it. It travels as the output's `alt` metadata, as its plain
+    text, and, since JupyterLab shows neither, folded under the caption.
     """
     from IPython.display import Markdown, display
 
@@ -37,12 +39,12 @@ def show(ax, caption: str, alt: str) -> None:
     plt.close(figure)
     picture = {"image/png": png.getvalue(), "text/plain": f"Figure: {alt}"}
     display(picture, raw=True, metadata={"image/png": {"alt": alt}})
-    display(Markdown(f"*{caption}*"))
+    display(Markdown(f"*{caption}*\n\n<details><summary>Description</summary>\n\n{alt}\n\n</details>"))
 
 
 def tile(images: Tensor, columns: int) -> np.ndarray:
-    """Images `(N, C, H, W)` in [0, 1] -> one picture `(H', W')` or `(H', W', 3)`, white gaps between the images."""
-    images = images.detach().float().cpu().clamp(0, 1)
+    """Images `(N, C, H, W)` -> one picture `(H', W')` or `(H', W', 3)` in [0, 1], white gaps between the images."""
+    images = unit_images(images)
     rows = -(-len(images) // columns)
     empty = images.new_ones(rows * columns - len(images), *images.shape[1:])
     framed = torch.nn.functional.pad(torch.cat([images, empty]), (0, GAP, 0, GAP), value=1.0)
@@ -51,7 +53,7 @@ def tile(images: Tensor, columns: int) -> np.ndarray:
 
 
 def image_grid(images: Tensor, columns: int = 10, ax: Axes | None = None) -> Axes:
-    """Images `(N, C, H, W)` in [0, 1], row by row. White ink on black, as the data has it."""
+    """Images `(N, C, H, W)`, bytes or floats in [0, 1], row by row. White ink on black, as the data has it."""
     picture = tile(images, columns)
     ax = ax or _axes(picture.shape[1] / 45, picture.shape[0] / 45)
     ax.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -122,7 +124,7 @@ def autoencoder_picture(x: Tensor, z: Tensor, y: Tensor, ax: Axes | None = None)
     for left, right, name in ((2.2, 4.3, "encoder $f_\\phi$"), (7.8, 5.7, "decoder $g_\\theta$")):
         ax.fill([left, right, right, left], [0, 0.6, 1.4, 2], facecolor="#DDE8F0", edgecolor="#0072B2")
         ax.text((left + right) / 2, 1, name, ha="center", va="center")
-    ax.imshow(_array(z)[None], cmap="coolwarm", extent=(4.5, 5.5, 0.8, 1.2), aspect="auto",
+    ax.imshow(_array(z)[None], cmap="gray", extent=(4.5, 5.5, 0.8, 1.2), aspect="auto",
               vmin=-abs(_array(z)).max(), vmax=abs(_array(z)).max())
     ax.text(5, -0.25, f"code $z$: {len(z)} numbers", ha="center", va="top")
     ax.set(xlim=(-0.1, 10.1), ylim=(-0.6, 2.1), aspect="equal")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aetutor import checkpoint as checkpoints
-from aetutor.data import to_unit
+from aetutor.data import bytes_to_unit
 
 CHECK_EVERY = 50  # steps between two looks at the loss: each look waits for the device
 
@@ -54,12 +54,11 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
     accelerator = torch.accelerator.current_accelerator(check_available=True)
     if device == "auto":
         return accelerator or torch.device("cpu")
-    present = {"cpu"} | ({accelerator.type} if accelerator else set())
-    try:
+    chosen, present = None, {"cpu"} | ({accelerator.type} if accelerator else set())
+    with suppress(RuntimeError, TypeError):
         chosen = torch.device(device)
-    except (RuntimeError, TypeError):
-        chosen = None
-    if chosen is None or chosen.type not in present:
+    if chosen is None or chosen.type not in present or (
+            chosen.type != "cpu" and chosen.index is not None and chosen.index >= torch.accelerator.device_count()):
         raise ValueError(f"Unknown device {device!r}: this machine has {', '.join(sorted(present))}, or say 'auto'.")
     return chosen
 
@@ -73,11 +72,6 @@ def minibatches(x: Tensor, y: Tensor | None, batch_size: int) -> Iterator[tuple[
         yield (x[index],) if y is None else (x[index], y[index])
 
 
-def bytes_to_unit(x: Tensor) -> Tensor:
-    """What is done to images when nothing else is asked: uint8 to [0, 1], floats as they are."""
-    return to_unit(x) if x.dtype == torch.uint8 else x
-
-
 class Trainer:
     """Fits a model: `Trainer(model, loss).fit(images, epochs=…, batch_size=…, lr=…)`.
 
@@ -88,6 +82,8 @@ class Trainer:
         precision: "fp32", or "bf16" for automatic mixed precision.
         seed: fixes the order of the images and every random draw of the loss; the caller's random state is untouched.
             The same seed, model and machine give the same run, bit for bit.
+
+    Raises ValueError for a device that is not there, or another precision.
     """
 
     def __init__(self, model: nn.Module, loss: Callable[..., Tensor], device="auto", precision: str = "fp32",
@@ -109,7 +105,7 @@ class Trainer:
                 uint8 to [0, 1]; for binary pixels give `aetutor.data.binarize`).
             validation: images, or `(images, labels)`, whose loss is measured after each epoch.
             checkpoint: a file, rewritten whole after each epoch.
-            resume: go on from `checkpoint` if it exists, exactly as if the run had never stopped.
+            resume: go on from `checkpoint` if it exists, exactly as if the run had never stopped; same settings only.
             progress: show a bar with the loss.
 
         Ctrl-C and a loss that is not finite put model and history back to the last whole epoch before they are raised,
@@ -117,6 +113,8 @@ class Trainer:
         a NaN.
         """
         _check_arguments(x, y, epochs, batch_size, lr, validation, resume, checkpoint)
+        self.settings = {"images": len(x), "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": self.seed,
+                         "weights": [tuple(weight.shape) for weight in self.model.parameters()]}
         self.prepare = prepare or bytes_to_unit
         x, y = (None if t is None else t.to(self.device) for t in (x, y))
         steps = -(-len(x) // batch_size)
@@ -125,7 +123,7 @@ class Trainer:
         self.history = History()
         with checkpoints.own_random_state(self.device, self.seed):
             if resume and Path(checkpoint).exists():
-                self._restore(checkpoints.load(checkpoint))
+                self._restore(self._checked(checkpoints.load(checkpoint), checkpoint))
             good = self._state()
             try:
                 with _bar(epochs * steps, self.history.epochs * steps, progress) as bar:
@@ -141,6 +139,7 @@ class Trainer:
                 where = f"checkpoint {checkpoint}" if checkpoint and self.history.epochs else "no checkpoint on disk"
                 stop.add_note(f"The model is as it was after {self.history.epochs} whole epochs; {where}.")
                 raise
+        self.model.eval()
         return self.history
 
     def _epoch(self, x, y, batch_size, validation, bar):
@@ -176,6 +175,7 @@ class Trainer:
     @torch.no_grad()
     def mean_loss(self, x: Tensor, y: Tensor | None = None, batch_size: int = 1000) -> float:
         """The mean loss over images `(N, C, H, W)`, without training on them; uses the `prepare` of the last fit."""
+        _check_data("x", x, y)
         self.model.eval()
         parts = zip(*(t.split(batch_size) for t in (x, y) if t is not None), strict=True)
         return sum(self.losses(*(t.to(self.device) for t in part)).sum().item() for part in parts) / len(x)
@@ -188,16 +188,21 @@ class Trainer:
 
     def _state(self) -> dict:
         """Everything that the rest of the run depends on, copied to the CPU."""
-        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
+        state = {"settings": self.settings, "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
                  "schedule": self.schedule.state_dict(), "history": asdict(self.history),
                  "random": checkpoints.random_state(self.device)}
         return checkpoints.copy_to_cpu(state)
 
+    def _checked(self, state: dict, path) -> dict:
+        """The checkpoint's state, if it belongs to this run; ValueError if it does not, before anything is changed."""
+        if not {"settings", *self._state()} <= state.keys():
+            raise ValueError(f"{path} is not a checkpoint of a training run; give another file, or resume=False.")
+        if other := {key: value for key, value in state["settings"].items() if value != self.settings[key]}:
+            raise ValueError(f"The checkpoint {path} belongs to a run with {other}, this one has {self.settings}: "
+                             "resume with the same settings, or give another file.")
+        return state
+
     def _restore(self, state: dict) -> None:
-        if state["schedule"]["total_steps"] != self.schedule.total_steps:
-            raise ValueError(
-                f"The checkpoint belongs to a run of {state['schedule']['total_steps']} steps, this one has "
-                f"{self.schedule.total_steps}: resume with the same images, epochs and batch_size.")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -206,20 +211,32 @@ class Trainer:
 
 
 def _check_arguments(x, y, epochs, batch_size, lr, validation, resume, checkpoint):
-    if len(x) == 0:
-        raise ValueError("There are no images to train on: x is empty.")
-    if validation is not None and len(_as_tuple(validation)[0]) == 0:
-        raise ValueError("There are no images to validate on: validation is empty.")
-    if y is not None and len(y) != len(x):
-        raise ValueError(f"There must be one label an image; got {len(y)} labels for {len(x)} images.")
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1; got {epochs}.")
-    if not 1 <= batch_size <= len(x):
-        raise ValueError(f"batch_size must lie in 1…{len(x)}, the number of images; got {batch_size}.")
-    if not 0 < lr < float("inf"):
-        raise ValueError(f"lr, the learning rate, must be positive and finite; got {lr}.")
+    _check_data("x", x, y)
+    if not isinstance(epochs, int) or epochs < 1:
+        raise ValueError(f"epochs must be an integer, at least 1; got {epochs!r}.")
+    if not isinstance(batch_size, int) or not 1 <= batch_size <= len(x):
+        raise ValueError(f"batch_size must be an integer in 1…{len(x)}, the number of images; got {batch_size!r}.")
+    if not isinstance(lr, (int, float)) or not 0 < lr < float("inf"):
+        raise ValueError(f"lr, the learning rate, must be positive and finite; got {lr!r}.")
+    if validation is not None:
+        images, *labels = _as_tuple(validation)
+        _check_data("validation", images, labels[0] if labels else None)
+        if images.shape[1:] != x.shape[1:] or bool(labels) != (y is not None):
+            raise ValueError(f"validation must be like what is trained on: images of shape {tuple(x.shape[1:])}, "
+                             f"{'with' if y is not None else 'without'} labels; got shapes "
+                             f"{', '.join(str(tuple(t.shape)) for t in (images, *labels))}.")
     if resume and checkpoint is None:
         raise ValueError("resume=True needs checkpoint=…, the file to go on from.")
+
+
+def _check_data(name, x, y):
+    if not isinstance(x, Tensor):
+        raise ValueError(f"{name} must be a tensor of images (N, C, H, W), such as load('mnist').train_x; got "
+                         f"{type(x).__name__}.")
+    if len(x) == 0:
+        raise ValueError(f"There are no images: {name} is empty.")
+    if y is not None and len(y) != len(x):
+        raise ValueError(f"There must be one label an image; got {len(y)} labels for {len(x)} images.")
 
 
 def _as_tuple(validation) -> tuple:

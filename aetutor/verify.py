@@ -24,7 +24,8 @@ def verify(number: str, lhs, rhs, *, atol: float | None = None, standard_errors=
         unit: of both sides; "" for numbers without one.
 
     Raises: AssertionError when the sides differ, with the same facts. ValueError for a check that means nothing: NaN or
-    infinity, shapes that do not match, or a tolerance no smaller than the larger side, so that it could not fail.
+    infinity, shapes that do not match, or a tolerance no smaller than the larger side, so that it could not fail. (So a
+    side that is 0 needs another one that is not: restate "a - b = 0" as "a = b".)
     """
     if (atol is None) == (standard_errors is None):
         raise ValueError(f"verify({number!r}): give either atol=… or standard_errors=…, one of the two.")
@@ -36,7 +37,8 @@ def verify(number: str, lhs, rhs, *, atol: float | None = None, standard_errors=
     tolerance = error if standard_errors is None else within * error
     larger = torch.maximum(lhs.abs(), rhs.abs())
     if (tolerance >= larger).all():
-        wide, side = min(zip(tolerance.flatten(), larger.flatten(), strict=True), key=lambda pair: pair[0] - pair[1])
+        narrowest = (tolerance - larger).argmin()
+        wide, side = tolerance.flatten()[narrowest], larger.flatten()[narrowest]
         raise ValueError(f"verify({number!r}): a tolerance of {wide:.3g} is no smaller than the larger side, "
                          f"{side:.3g}: this check could not fail. Tighten it, or compare larger numbers.")
     difference = (lhs - rhs).abs()
@@ -60,7 +62,7 @@ def to_tensor(value) -> Tensor | None:
     if isinstance(value, Tensor):
         return None if value.is_complex() else value.detach().cpu().double()
     if isinstance(value, (list, tuple)) and any(isinstance(item, Tensor) for item in value):
-        value = [item.detach().cpu().numpy() if isinstance(item, Tensor) else item for item in value]
+        value = [item.detach().cpu().double().numpy() if isinstance(item, Tensor) else item for item in value]
     try:
         array = np.asarray(value)
     except ValueError:  # lists of different lengths

@@ -1,7 +1,7 @@
 """Widgets of core ipywidgets (7.7.1 and later): a slider moves, the model computes, the picture follows.
 
 Each explorer is a box to display. `pictures(…)` and `readout_text(…)` compute what it shows for given settings, so that
-a test, or a static figure, can ask for the same.
+a test, or a static figure, can ask for the same. Each move of a control runs the models once.
 """
 
 import io
@@ -12,12 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from aetutor.data import unit_images
+
 PIXEL = 5  # screen pixels along each side of an image's pixel
 
 
 def png(image: Tensor, scale: int = PIXEL) -> bytes:
     """One image `(C, H, W)` in [0, 1] as PNG bytes, enlarged without smoothing."""
-    pixels = (image.detach().float().cpu().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).squeeze(-1)
+    pixels = (unit_images(image[None])[0] * 255).round().byte().permute(1, 2, 0).squeeze(-1)
     picture = Image.fromarray(pixels.numpy())
     enlarged = picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
     buffer = io.BytesIO()
@@ -28,8 +30,8 @@ def png(image: Tensor, scale: int = PIXEL) -> bytes:
 class Explorer(ipywidgets.VBox):
     """Controls, a row of named pictures and a line of text, drawn again whenever a control moves.
 
-    A subclass has `names` (of the pictures) and implements `pictures(**settings) -> {name: (C, H, W)}` and
-    `readout_text(**settings) -> str`, where the settings are the controls' values.
+    A subclass implements `pictures(**settings) -> {name: (C, H, W)}`, where the settings are the controls' values, and
+    `readout_text(pictures, **settings) -> str`, the line below them.
     """
 
     def __init__(self, controls: Mapping[str, ipywidgets.Widget], names: list[str]):
@@ -48,14 +50,15 @@ class Explorer(ipywidgets.VBox):
 
     def draw(self, _change=None) -> None:
         """Put the pictures and the text for the present settings on the screen."""
-        for name, image in self.pictures(**self.settings()).items():
-            self.images[name].value = png(image)
-        self.readout.value = self.readout_text(**self.settings())
+        pictures = self.pictures(**self.settings())
+        for name, picture in pictures.items():
+            self.images[name].value = png(picture)
+        self.readout.value = self.readout_text(pictures, **self.settings())
 
     def pictures(self, **settings) -> dict[str, Tensor]:
         raise NotImplementedError
 
-    def readout_text(self, **settings) -> str:
+    def readout_text(self, pictures: dict[str, Tensor], **settings) -> str:
         raise NotImplementedError
 
     def __repr__(self):
@@ -78,8 +81,8 @@ class BottleneckExplorer(Explorer):
         common = next(iter(sizes.values()), [])
         if not common or any(other != common for other in sizes.values()):
             raise ValueError(f"All methods must have the same code sizes, at least one; got {sizes}.")
-        if len(images) == 0:
-            raise ValueError("There is no image to choose from: images is empty.")
+        if len(images) == 0 or not images.is_floating_point():
+            raise ValueError(f"The explorer needs one float image or more; got {len(images)} in {images.dtype}.")
         self.choices, self.methods = images, methods
         super().__init__({
             "code_size": ipywidgets.SelectionSlider(options=common, description="code size K"),
@@ -92,8 +95,7 @@ class BottleneckExplorer(Explorer):
         x = self.choices[image : image + 1]
         return {"original": x[0]} | {name: f[code_size](x)[0] for name, f in self.methods.items()}
 
-    def readout_text(self, code_size: int, image: int) -> str:
+    def readout_text(self, pictures: dict[str, Tensor], code_size: int, image: int) -> str:
         """The squared error of each reconstruction, summed over the pixels."""
-        original, *others = self.pictures(code_size, image).items()
-        errors = [f"{name} {(y - original[1]).square().sum():.1f}" for name, y in others]
+        errors = [f"{name} {(y - pictures['original']).square().sum():.1f}" for name, y in list(pictures.items())[1:]]
         return f"K = {code_size}, image {image}. Squared error, summed over the pixels: {', '.join(errors)}."

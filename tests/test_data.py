@@ -383,7 +383,7 @@ def test_to_unit_divides_by_255():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64, torch.bool])
 def test_to_unit_takes_nothing_but_bytes(dtype):
-    with pytest.raises(TypeError, match=f"takes uint8 .* got {dtype}"):
+    with pytest.raises(TypeError, match=f"uint8 images.* got a Tensor of {dtype}"):
         data.to_unit(torch.ones(2, dtype=dtype))
 
 

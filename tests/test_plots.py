@@ -193,7 +193,7 @@ def test_show_gives_a_png_with_alternative_text_and_a_caption(shown, what):
     assert options == {"raw": True, "metadata": {"image/png": {"alt": "A line that falls from 2 to 1."}}}
     assert picture.keys() == {"image/png", "text/plain"}
     assert picture["text/plain"] == "Figure: A line that falls from 2 to 1."
-    assert caption.data == "*The loss falls.*"
+    assert caption.data.startswith("*The loss falls.*\n\n<details><summary>Description</summary>\n\nA line that falls")
     with Image.open(io.BytesIO(picture["image/png"])) as image:
         assert image.format == "PNG" and image.width > 300 and image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
 

@@ -1,5 +1,7 @@
 """The project's frame: the two commands, the one list of dependencies, the licence, the package's files."""
 
+import importlib.util
+import json
 import os
 import re
 import shlex
@@ -200,3 +202,35 @@ def test_no_tracked_file_names_a_machines_paths_or_a_registry():
 def test_a_forbidden_text_is_seen(text):
     assert forbidden(text)
     assert not forbidden("notebooks/home/x ~/.cache/aetutor ./tmp/x and PyPI")
+
+
+# --- what the README promises ----------------------------------------------------------------------------------------
+
+
+def test_the_readmes_program_has_seven_lines_and_runs(capsys):
+    program = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    assert len([line for line in program.splitlines() if line.strip()]) <= 7
+    exec(compile(program, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "History: 2 epochs" in printed
+    assert 15 < float(printed.strip().rpartition(" ")[2]) < 25  # PCA has 29.4 with a code of eight numbers
+
+
+def test_the_readmes_pictures_are_the_notebooks():
+    spec = importlib.util.spec_from_file_location("pictures", ROOT / "docs" / "pictures.py")
+    pictures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pictures)
+    for path, (notebook, caption) in pictures.PICTURES.items():
+        assert (ROOT / path).read_bytes() == pictures.figure(notebook, caption), "run python docs/pictures.py"
+        assert f"]({path})" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_minutes_of_the_exercises_are_their_sum():
+    table = [line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if ".ipynb)" in line]
+    assert len(table) == len(list((ROOT / "notebooks").glob("*.ipynb")))
+    for line in table:
+        notebook = json.loads((ROOT / re.search(r"\((notebooks/\S+)\)", line)[1]).read_text(encoding="utf-8"))
+        text = "".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+        minutes = sum(map(int, re.findall(r"\((?:[Ee]asy|[Mm]edium|[Hh]ard), (\d+) minutes", text)))
+        stated = int(re.search(r"(\d+) for (?:the )?\w+ exercises", text)[1])
+        assert minutes == stated == int(re.search(r"(\d+) for \w+ exercises", line)[1])

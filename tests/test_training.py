@@ -392,9 +392,29 @@ def test_a_checkpoint_of_another_run_is_refused_and_the_model_left_alone(tmp_pat
     ae, path = model(seed=1), tmp_path / "run.pt"
     fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=path)
     before = weights(ae)
-    with pytest.raises(ValueError, match="run of 9 steps, this one has 15: resume with the same images, epochs and"):
+    with pytest.raises(ValueError, match="belongs to a run with .*epochs.: 3.*resume with the same settings"):
         fit(Trainer(ae, noisy_loss, "cpu"), epochs=5, checkpoint=path, resume=True)
     assert same(weights(ae), before)
+
+
+@pytest.mark.parametrize("other", [{"lr": 0.5}, {"batch_size": 5}, {"x": images(12)}], ids=["lr", "batch", "images"])
+def test_a_checkpoint_of_a_run_with_other_settings_is_refused(other, tmp_path):
+    path = tmp_path / "run.pt"
+    fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=path)
+    with pytest.raises(ValueError, match="belongs to a run with"):
+        fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=path, resume=True, **other)
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path):
+    checkpoint.save({"weights": torch.zeros(3)}, tmp_path / "run.pt")
+    with pytest.raises(ValueError, match="is not a checkpoint of a training run"):
+        fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=tmp_path / "run.pt", resume=True)
+
+
+def test_the_model_is_left_in_eval_mode():
+    ae = model()
+    fit(Trainer(ae, reconstruction_loss, "cpu"))
+    assert not ae.training
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
@@ -573,23 +593,24 @@ def test_the_accelerator_trains_as_the_cpu_does():
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    ({"x": images()[:0]}, "no images to train on: x is empty"),
-    ({"batch_size": 0}, "batch_size must lie in 1…10, the number of images; got 0"),
-    ({"batch_size": -4}, "batch_size must lie in 1…10, the number of images; got -4"),
-    ({"batch_size": 11}, "batch_size must lie in 1…10, the number of images; got 11"),
+    ({"x": images()[:0]}, "no images: x is empty"),
+    ({"batch_size": 0}, "batch_size must be an integer in 1…10, the number of images; got 0"),
+    ({"batch_size": -4}, "batch_size must be an integer in 1…10, the number of images; got -4"),
+    ({"batch_size": 11}, "batch_size must be an integer in 1…10, the number of images; got 11"),
     ({"lr": -0.1}, "learning rate, must be positive and finite; got -0.1"),
     ({"lr": 0}, "learning rate, must be positive and finite; got 0"),
     ({"lr": math.nan}, "learning rate, must be positive and finite; got nan"),
     ({"lr": math.inf}, "learning rate, must be positive and finite; got inf"),
-    ({"epochs": 0}, "epochs must be at least 1; got 0"),
+    ({"epochs": 0}, "epochs must be an integer, at least 1; got 0"),
     ({"y": torch.arange(9)}, "one label an image; got 9 labels for 10 images"),
     ({"resume": True}, "resume=True needs checkpoint"),
     ({"x": torch.zeros(10, 1, 3, 2)}, r"images of shape \(…, 1, 2, 3\); got \(4, 1, 3, 2\)"),
-    ({"x": torch.full((10, *SHAPE), 0.5)}, "pixels that are 0 or 1; got values from 0.5 to 0.5: binarize"),
-    ({"x": torch.full((10, *SHAPE), 7).byte()}, "pixels that are 0 or 1; got values from 0.0275 to 0.0275: binarize"),
+    ({"x": torch.full((10, *SHAPE), 0.5)}, "pixels that are 0 or 1; got 0.5 among them: binarize"),
+    ({"x": torch.full((10, *SHAPE), 7).byte()}, "pixels that are 0 or 1; got 0.0275 among them: binarize"),
     ({"x": torch.ones((10, *SHAPE)).long()}, "takes float images; got torch.int64"),
     ({"validation": images()[:0]}, "validation.*empty"),
-    ({"validation": torch.zeros(10, 1, 3, 2)}, r"images of shape \(…, 1, 2, 3\); got \(10, 1, 3, 2\)"),
+    ({"validation": torch.zeros(10, 1, 3, 2)},
+     r"images of shape \(1, 2, 3\), without labels; got shapes \(10, 1, 3, 2\)"),
 ])
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message) as caught:

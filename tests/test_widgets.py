@@ -106,7 +106,7 @@ def test_pictures_and_text_can_be_asked_for_other_settings():
     widget = explorer()
     pictures = widget.pictures(code_size=4, image=2)
     assert torch.equal(pictures["PCA"], images()[2] * 4 / 10) and torch.equal(pictures["original"], images()[2])
-    assert widget.readout_text(code_size=4, image=2).startswith("K = 4, image 2.")
+    assert widget.readout_text(pictures, code_size=4, image=2).startswith("K = 4, image 2.")
     shows(widget, 2, 0)
 
 

@@ -215,8 +215,8 @@ def test_a_slider_moved_by_keyboard_changes_picture_and_readout_to_the_right_one
             # the kernel computes the pictures and the text anew, from the settings that it was sent
             expected = json.loads(ask_kernel(page, (
                 f"import base64, json; from aetutor.widgets import png; _e = {explorer}; _s = _e.settings(); "
-                "print(json.dumps([[base64.b64encode(png(x)).decode() for x in _e.pictures(**_s).values()], "
-                "_e.readout_text(**_s), list(_s.values())]))")))
+                "_p = _e.pictures(**_s); print(json.dumps([[base64.b64encode(png(x)).decode() for x in _p.values()], "
+                "_e.readout_text(_p, **_s), list(_s.values())]))")))
             assert len(expected[0]) == len(after)
             assert all(np.array_equal(pixels(base64.b64decode(e)), pixels(a))
                        for e, a in zip(expected[0], after, strict=True))

@@ -36,6 +36,9 @@ class Exercise:
     inputs: Callable[[int, torch.Generator], tuple] | None = None
     rtol: float = 1e-4
 
+    def __repr__(self):
+        return self.prompt
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -47,6 +50,9 @@ class Verdict:
 
     def __repr__(self):
         return self.message
+
+    def __bool__(self):
+        return self.passed is True
 
 
 class NotAttempted(Exception):
@@ -107,12 +113,15 @@ def _run(answer, trial: tuple) -> Tensor:
     try:
         result = answer(*copies) if callable(answer) else answer
     except NotImplementedError as error:
-        if "raise" in traceback.extract_tb(error.__traceback__)[-1].line:  # a stub's own, and not an operation's
+        line = traceback.extract_tb(error.__traceback__)[-1].line
+        if not line or "raise" in line:  # a stub's own, and not an operation's
             raise NotAttempted() from None
         raise
     if result is None or result is ...:
         written = getattr(getattr(answer, "__code__", None), "co_names", ())  # a stub's body uses no name
         raise NotAttempted(" (your function returns nothing: is the `return` missing?)" if written else "")
+    if getattr(getattr(result, "dtype", None), "is_complex", False):
+        raise NotAnAnswer("the result is complex; a real one is asked (eigvalsh, say, instead of eigvals).")
     tensor = to_tensor(result)
     if tensor is None:
         raise NotAnAnswer(f"the result must be a number, an array or a tensor; got {_brief(result)}.")
@@ -159,7 +168,8 @@ def _short(error: Exception, answer) -> str:
     own = _own_frames(error, answer)
     if not own:
         return message
-    return f"{message}\n  line {own[-1].lineno}: {linecache.getline(own[-1].filename, own[-1].lineno).strip()}"
+    line = linecache.getline(own[-1].filename, own[-1].lineno).strip()
+    return f"{message}\n  line {own[-1].lineno}: {line}" if line else message
 
 
 def _own_frames(error: Exception, answer) -> list:

@@ -29,8 +29,8 @@ def my_cross_entropy(x, y):
 
 
 EXERCISE_1 = Exercise(
-    prompt="Write `my_cross_entropy(x, y)`. It takes images x and y, both (B, D) with values in (0, 1), and returns "
-           "the B cross-entropies L_H(x, y) in nats.",
+    prompt="Write `my_cross_entropy(x, y)` without `xlogy`. It takes images x and y, both (B, D) with values in "
+           "(0, 1), and returns the B cross-entropies L_H(x, y) in nats.",
     inputs=lambda size, g: (_unit(g, size + 1, size + 2), _unit(g, size + 1, size + 2)),
     reference=my_cross_entropy,
     mistakes={
@@ -72,8 +72,8 @@ def my_entropy(x):
 
 
 EXERCISE_2 = Exercise(
-    prompt="Write `my_entropy(x)`. It takes images (B, D) with values in [0, 1], 0 and 1 included, and returns the B "
-           "cross-entropies of a perfect copy, H(x), in nats.",
+    prompt="Write `my_entropy(x)`, again without `xlogy`. It takes images (B, D) with values in [0, 1], 0 and 1 "
+           "included, and returns the B cross-entropies of a perfect copy, H(x), in nats.",
     inputs=lambda size, g: (_grey(g, size + 1, size + 3),),
     reference=my_entropy,
     mistakes={
