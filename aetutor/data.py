@@ -84,7 +84,7 @@ def binarize(x: Tensor, threshold: float = 0.5) -> Tensor:
     if not 0 <= threshold <= 1:
         raise ValueError(f"The threshold must lie in [0, 1], where 1 is white; got {threshold}.")
     if x.dtype == torch.uint8:
-        return (x > threshold * 255).float()
+        return (x > int(threshold * 255)).float()  # whole numbers above t are those above its whole part
     if not x.is_floating_point():
         raise TypeError(f"binarize takes uint8 images 0…255, or float images in [0, 1]; got {x.dtype}.")
     return (x > threshold).to(x.dtype)

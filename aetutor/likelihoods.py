@@ -27,11 +27,11 @@ class BinaryPixels(Bernoulli):
 
     def log_prob(self, x: Tensor) -> Tensor:
         check_pixels(x, self)
-        grey = x[(x != 0) & (x != 1)]
-        if len(grey):
+        binary = (x == 0) | (x == 1)
+        if not binary.all():
             raise ValueError(
-                f"A Bernoulli likelihood takes pixels that are 0 or 1; got {grey[0]:.3g} among them: binarize the "
-                "images (aetutor.data.binarize), or choose likelihood='gaussian'.")
+                f"A Bernoulli likelihood takes pixels that are 0 or 1; got {x[~binary][0]:.3g} among them: binarize "
+                "the images (aetutor.data.binarize), or choose likelihood='gaussian'.")
         return super().log_prob(x)
 
 
