@@ -21,7 +21,7 @@ MODULES = sorted(p for p in PACKAGE.rglob("*.py") if not re.fullmatch(r"notebook
 
 # in pieces, so that this file does not hold what it forbids
 MACHINE_PATHS = re.compile(r"(?<![\w.~-])/(?:wor" + r"k|hom" + r"e|roo" + r"t|tm" + r"p|Use" + r"rs)/")
-REGISTRY_HOSTS = re.compile("|".join([r"pypi\." + "org", "pythonhosted\\." + "org", r"npmjs\." + "(?:org|com)",
+REGISTRY_HOSTS = re.compile("|".join([r"pypi\." + "org", "pythonho" + r"sted\.org", r"npmjs\." + "(?:org|com)",
                                       r"download\.py" + r"torch\.org", r"conda\." + "anaconda"]))
 
 
