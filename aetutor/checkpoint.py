@@ -54,12 +54,14 @@ def copy_to_cpu(value):
 @contextmanager
 def own_random_state(device: torch.device, seed: int):
     """Inside, the random numbers of the CPU and the device start from `seed`; outside, nobody notices."""
-    accelerators = [] if device.type == "cpu" else [device]
-    with torch.random.fork_rng(accelerators, device_type=device.type if accelerators else "cuda"):
+    outside = random_state(device)
+    try:
         torch.default_generator.manual_seed(seed)
-        if accelerators:
+        if device.type != "cpu":
             torch.get_device_module(device).manual_seed(seed)
         yield
+    finally:
+        set_random_state(device, outside)
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

@@ -49,8 +49,9 @@ class Autoencoder(nn.Module):
     def decode(self, z: Tensor) -> Distribution:
         """Codes `(…, K)` -> p(x|z), a distribution over images `(…, C, H, W)`.
 
-        Raises ValueError for codes of another size.
+        Raises ValueError for codes of another size or dtype.
         """
+        self._check_dtype(z, "codes")
         if z.shape[-1:] != (self.latent_dim,):
             raise ValueError(f"Codes must have shape (…, {self.latent_dim}); got {tuple(z.shape)}.")
         return self.likelihood(self.decoder(z).unflatten(-1, self.image_shape))
@@ -81,13 +82,16 @@ class Autoencoder(nn.Module):
         if not x.is_floating_point():
             raise ValueError(f"The model takes float images; got {x.dtype}: convert them with aetutor.data.to_unit or "
                              "aetutor.data.binarize.")
-        weight = self.encoder[0].weight
-        if x.dtype != weight.dtype:
-            raise ValueError(f"The model computes in {weight.dtype}; got images in {x.dtype}: convert one of the two, "
-                             f"with x.to({weight.dtype}) or model.to({x.dtype}).")
+        self._check_dtype(x, "images")
         if x.shape[-3:] != self.image_shape:
             shape = ", ".join(map(str, self.image_shape))
             raise ValueError(f"The model takes images of shape (…, {shape}); got {tuple(x.shape)}.")
+
+    def _check_dtype(self, tensor: Tensor, what: str) -> None:
+        wanted = self.encoder[0].weight.dtype
+        if tensor.dtype != wanted and not torch.is_autocast_enabled(tensor.device.type):
+            raise ValueError(f"The model computes in {wanted}; got {what} in {tensor.dtype}: convert them with "
+                             f".to({wanted}), or the model.")
 
 
 def _likelihood(name: str, sigma: float | None):

@@ -587,3 +587,19 @@ def test_nan_is_not_a_right_answer():
     for number in FUNCTIONS:
         reference = EXERCISES[number].reference
         assert check(number, lambda *a, r=reference: math.nan * r(*a)).passed is False
+
+
+def test_a_verdict_is_true_only_when_the_answer_is_right():
+    number = BY_NAME["my_memory"]
+    assert check(number, EXERCISES[number].reference)
+    assert not check(number, lambda x, stored: x) and not check(number, None)
+
+
+def test_a_complex_result_is_named():
+    verdict = check(BY_NAME["pca_loss"], lambda C, K: torch.linalg.eigvals(C)[K:].sum())
+    assert verdict.passed is False and "the result is complex" in verdict.message
+
+
+@pytest.mark.parametrize("number", EXERCISES)
+def test_an_exercise_prints_its_prompt(number):
+    assert repr(EXERCISES[number]) == EXERCISES[number].prompt

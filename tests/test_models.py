@@ -149,3 +149,25 @@ def test_layers_without_units_are_refused(arguments):
 def test_an_image_shape_without_a_channel_is_refused_when_the_model_is_built(shape):
     with pytest.raises(ValueError, match=r"\(C, H, W\)"):
         model(image_shape=shape)
+
+
+def test_codes_of_another_float_type_are_named():
+    with pytest.raises(ValueError, match="computes in torch.float32; got codes in torch.float64"):
+        model().float().decode(torch.zeros(3, 2, dtype=torch.float64))
+
+
+def test_calling_the_model_reconstructs():
+    ae = model()
+    assert torch.equal(ae(images(3)), ae.reconstruct(images(3)))
+
+
+def test_the_model_prints_its_likelihood():
+    text = repr(model(likelihood="gaussian", sigma=0.5))
+    assert "likelihood='gaussian'" in text and "sigma=0.5" in text and "image_shape=" in text
+
+
+@pytest.mark.parametrize("arguments", [{"hidden": 10}, {"latent_dim": 2.0}, {"image_shape": 784}])
+def test_arguments_of_the_wrong_kind_are_named(arguments):
+    ((name, value),) = arguments.items()
+    with pytest.raises(ValueError, match=rf"{name}.*got.*{value}"):
+        Autoencoder(**arguments)

@@ -216,3 +216,16 @@ def test_a_grid_shows_its_pixels(shown):
         grey = np.asarray(image.convert("L"))
     middle = grey[grey.shape[0] // 2]
     assert middle[len(middle) // 4] == 0 and middle[3 * len(middle) // 4] == 255
+
+
+def test_bytes_are_shown_as_the_greys_they_are():
+    greys = torch.arange(0, 250, 10, dtype=torch.uint8).view(1, 1, 5, 5)
+    assert np.array_equal(plots.tile(greys, 1), plots.tile(greys.float() / 255, 1))
+
+
+@pytest.mark.parametrize("wrong", [torch.rand(3, 5, 5), torch.rand(2, 2, 5, 5), torch.rand(0, 1, 5, 5),
+                                   np.ones((2, 1, 5, 5))],
+                         ids=["no channel", "two channels", "none", "array"])
+def test_what_is_no_image_is_named(wrong):
+    with pytest.raises(ValueError, match=r"\(N, 1, H, W\) or \(N, 3, H, W\), N at least 1; got \("):
+        plots.image_grid(wrong)

@@ -629,3 +629,42 @@ def test_a_loss_that_is_not_one_number_an_image_is_named(reduce, shape):
     with pytest.raises(ValueError, match=r"one number an image, shape \(4,\); got") as caught:
         fit(Trainer(model(), lambda ae, x: reduce(reconstruction_loss(ae, x)), "cpu"))
     assert str(caught.value).endswith(f"got {shape}.")
+
+
+# --- what the validation must be -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("y", "validation"), [(None, (images(4), torch.zeros(4))), (torch.zeros(10), images(4))],
+                         ids=["labels too many", "labels missing"])
+def test_validation_has_labels_when_the_training_has(y, validation):
+    with pytest.raises(ValueError, match="validation must be like what is trained on"):
+        Trainer(model(), lambda ae, x, *y: reconstruction_loss(ae, x), "cpu").fit(
+            images(), y, epochs=1, batch_size=4, validation=validation, progress=False)
+
+
+def test_a_device_number_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2)
+    assert training.choose_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(ValueError, match="Unknown device 'cuda:2'"):
+        training.choose_device("cuda:2")
+
+
+def test_the_random_state_is_the_devices_own_where_there_is_one(monkeypatch):
+    class Device:
+        state = torch.tensor([7])
+
+        def get_rng_state(self):
+            return self.state.clone()
+
+        def set_rng_state(self, state):
+            self.state = state.clone()
+
+        def manual_seed(self, seed):
+            self.state = torch.tensor([seed])
+
+    fake, before = Device(), torch.get_rng_state()
+    monkeypatch.setattr(torch, "get_device_module", lambda device: fake)
+    with checkpoint.own_random_state(torch.device("mps"), 3):
+        assert fake.state == 3 and not torch.equal(torch.get_rng_state(), before)
+    assert fake.state == 7 and torch.equal(torch.get_rng_state(), before)

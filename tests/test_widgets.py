@@ -137,3 +137,8 @@ def test_no_images_are_refused():
 def test_an_explorer_must_say_what_it_shows():
     with pytest.raises(NotImplementedError):
         Explorer({}, ["picture"])
+
+
+def test_bytes_are_refused():
+    with pytest.raises(ValueError, match="one float image or more; got 4 in torch.uint8"):
+        BottleneckExplorer((images() * 255).byte(), methods())
