@@ -1,18 +1,24 @@
 """The project's frame: the two commands, the one list of dependencies, the licence, the package's files."""
 
+import functools
 import importlib.util
+import inspect
 import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
+import textwrap
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 import yaml
+
+import aetutor.plots  # noqa: F401  (whose sources notebooks may show)
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -234,3 +240,18 @@ def test_the_minutes_of_the_exercises_are_their_sum():
         minutes = sum(map(int, re.findall(r"\((?:[Ee]asy|[Mm]edium|[Hh]ard), (\d+) minutes", text)))
         stated = int(re.search(r"(\d+) for (?:the )?\w+ exercises", text)[1])
         assert minutes == stated == int(re.search(r"(\d+) for \w+ exercises", line)[1])
+
+
+def test_the_sources_that_notebooks_show_are_the_packages():
+    shown = []
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        texts = ["".join(output.get("data", {}).get("text/markdown", "")) for output in outputs]
+        found = [re.fullmatch(r"`(aetutor\.[\w.]+)`\n\n```python\n(.*)```", text, re.DOTALL) for text in texts]
+        shown += [match.groups() for match in found if match]
+    assert shown
+    for name, code in shown:
+        module = max((m for m in sys.modules if name.startswith(f"{m}.")), key=len)
+        thing = functools.reduce(getattr, name.removeprefix(f"{module}.").split("."), sys.modules[module])
+        assert code == textwrap.dedent(inspect.getsource(thing)), f"{name} has changed: run make notebooks"
