@@ -61,7 +61,7 @@ define install
 endef
 
 $(VENV)/ready: pyproject.toml $(VENV)/made
-	$(call install)
+	$(call install,[draw])
 
 $(VENV)/ready-dev: pyproject.toml $(VENV)/made
 	$(call install,[dev])

@@ -39,6 +39,28 @@ def salt_and_pepper(x: Tensor, level: float, generator: torch.Generator | None =
     return torch.where(u < level, (u >= level / 2).to(x.dtype), x)
 
 
+KINDS = {"masking": mask, "Gaussian": gaussian, "salt and pepper": salt_and_pepper}
+
+
+def moments(kind: str, level: float, mean: float, mean_square: float) -> tuple[float, float, float]:
+    """(scale, offset, sigma): E[x_tilde|x] = scale·x + offset, and sigma² is a pixel's mean variance.
+
+    For masking and salt and pepper the variance depends on the pixel's grey value; its mean is over pixels whose grey
+    values have the given mean and mean square. Derived in notebook 02, sections 1 and 5. Raises ValueError for an
+    unknown kind, or a level that it does not take.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"Unknown kind of corruption {kind!r}: choose one of {', '.join(KINDS)}.")
+    _check_level(level, float("inf") if kind == "Gaussian" else 1)
+    if kind == "Gaussian":
+        return 1.0, 0.0, float(level)
+    # a pixel stays with probability 1 - level; else it becomes 0 (masking), or 0 or 1 (salt and pepper, mean 1/2)
+    scale, offset = 1 - level, 0.0 if kind == "masking" else level / 2
+    # E[x_tilde²|x] = scale·x² + offset, since the new value, 0 or 1, is its own square
+    variance = scale * mean_square + offset - (scale**2 * mean_square + 2 * scale * offset * mean + offset**2)
+    return scale, offset, max(variance, 0.0) ** 0.5
+
+
 def _draw(sampler, x: Tensor, generator: torch.Generator | None) -> Tensor:
     """Random numbers of x's shape, drawn on the generator's device (on x's without one)."""
     device = x.device if generator is None else generator.device
@@ -48,6 +70,10 @@ def _draw(sampler, x: Tensor, generator: torch.Generator | None) -> Tensor:
 def _check(x: Tensor, level: float, largest: float) -> None:
     if not x.is_floating_point():
         raise ValueError(f"Corruptions take float images; got {x.dtype}: convert them with aetutor.data.to_unit.")
+    _check_level(level, largest)
+
+
+def _check_level(level: float, largest: float) -> None:
     if not (0 <= level <= largest and level < float("inf")):
         allowed = f"in [0, {largest:g}]" if largest < float("inf") else "0 or larger, and finite"
         raise ValueError(f"The level of a corruption must be {allowed}; got {level}.")

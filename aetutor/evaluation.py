@@ -5,6 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from aetutor.corruption import moments
+
+TINY = 1e-6  # stands for a standard deviation of 0
+
 
 @torch.no_grad()
 def squared_error(reconstruct: Callable[[Tensor], Tensor], x: Tensor) -> float:
@@ -30,3 +34,58 @@ def psnr(x: Tensor, y: Tensor) -> Tensor:
     if x.shape != y.shape:
         raise ValueError(f"psnr compares images of the same shape; got {tuple(x.shape)} and {tuple(y.shape)}.")
     return -10 * (x - y).square().flatten(1).mean(1).log10()
+
+
+def median_filter(x: Tensor) -> Tensor:
+    """Each pixel becomes the median of its 3 × 3 neighbourhood, images `(N, C, H, W)`; beyond the edge it is black.
+
+    Nothing is trained: the textbook's remedy for salt and pepper, to compare with.
+    """
+    neighbours = torch.nn.functional.pad(x, (1, 1, 1, 1)).unfold(2, 3, 1).unfold(3, 3, 1)  # (N, C, H, W, 3, 3)
+    return neighbours.flatten(-2).median(-1).values
+
+
+class OptimalMemory:
+    """The best denoiser of the training images: E[x|x_tilde] when x is one of `images`, all equally likely.
+
+    Args:
+        images: (N, C, H, W) floats in [0, 1]. Kept as they are; a call needs about 0.1 GB besides.
+
+    Called with noisy images `(B, C, H, W)`, the kind of the noise and its level, it gives `(B, C, H, W)`. For Gaussian
+    noise this is the posterior mean (notebook 02, equation 2.6); for the other kinds an approximation, the Gaussian
+    with the mean and the mean variance that the noise has (`corruption.moments`).
+    """
+
+    CHUNK = 128  # noisy images at a time: with 60,000 images one matrix of weights is 31 MB
+
+    def __init__(self, images: Tensor):
+        if len(images) == 0 or not images.is_floating_point():
+            raise ValueError(f"The memory needs one float image or more; got {len(images)} in {images.dtype}.")
+        self.images, self.rows = images, images.flatten(1)
+        squares = self.rows.square().sum(1)  # (N,)
+        self.half_squares = squares / 2
+        self.mean, self.mean_square = self.rows.mean().item(), squares.mean().item() / self.rows.shape[1]
+
+    def __call__(self, x_tilde: Tensor, kind: str, level: float) -> Tensor:
+        scale, offset, sigma = moments(kind, level, self.mean, self.mean_square)
+        return self.posterior_mean(x_tilde, sigma, scale, offset)
+
+    @torch.no_grad()
+    def posterior_mean(self, x_tilde: Tensor, sigma: float, scale: float = 1.0, offset: float = 0.0) -> Tensor:
+        """E[x|x_tilde], `(B, C, H, W)`, for x_tilde = scale·x + offset + sigma·noise, the noise standard normal.
+
+        With sigma = 0 it is the limit: the nearest image. Raises ValueError for noisy images of another shape or dtype
+        than the memory's, or a negative sigma.
+        """
+        if x_tilde.shape[1:] != self.images.shape[1:] or x_tilde.dtype != self.images.dtype:
+            raise ValueError(f"The memory takes {self.images.dtype} images of shape (B, "
+                             f"{', '.join(map(str, self.images.shape[1:]))}); got {x_tilde.dtype} of shape "
+                             f"{tuple(x_tilde.shape)}.")
+        if not 0 <= sigma < float("inf"):
+            raise ValueError(f"sigma is a standard deviation, 0 or larger, and finite; got {sigma}.")
+        parts = []
+        for rows in (x_tilde - offset).flatten(1).split(self.CHUNK):
+            # -‖x_tilde - offset - scale·x_i‖² / 2σ², less what is the same for all i
+            logits = (scale * (rows @ self.rows.T) - scale**2 * self.half_squares) / max(sigma, TINY) ** 2
+            parts.append(logits.softmax(1) @ self.rows)
+        return torch.cat(parts).view_as(x_tilde)

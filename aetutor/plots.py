@@ -115,6 +115,25 @@ def code_scatter(codes: Tensor, labels: Tensor, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def table_image(table: Tensor, labels: list[str], xlabel: str, ylabel: str, ax: Axes | None = None) -> Axes:
+    """A square table `(M, M)` of numbers 0 or larger as shades, 0 white; `labels` name the rows and the columns."""
+    ax = ax or _axes(5, 4.6)
+    ax.imshow(_array(table), cmap="Greys", vmin=0)
+    ax.set_xticks(range(len(labels)), labels, rotation=90, family="monospace", fontsize=8)
+    ax.set_yticks(range(len(labels)), labels, family="monospace", fontsize=8)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    return ax
+
+
+def arrows(points: Tensor, places: Tensor, steps: Tensor, ax: Axes | None = None) -> Axes:
+    """A field in the plane: at each of `places` `(M, 2)` an arrow `steps` `(M, 2)`, over `points` `(N, 2)` in grey."""
+    ax = ax or _axes(5, 5)
+    ax.plot(*_array(points).T, ".", color="#BBBBBB", markersize=2)
+    ax.quiver(*_array(places).T, *_array(steps).T, color="#0072B2", angles="xy", scale_units="xy", scale=1, width=0.004)
+    ax.set(aspect="equal")
+    return ax
+
+
 def autoencoder_picture(x: Tensor, z: Tensor, y: Tensor, ax: Axes | None = None) -> Axes:
     """The machine at work on one image: x `(C, H, W)` -> encoder -> code z `(K,)` -> decoder -> y `(C, H, W)`."""
     ax = ax or _axes(8, 2.6)

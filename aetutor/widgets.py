@@ -6,13 +6,16 @@ a test, or a static figure, can ask for the same. Each move of a control runs th
 
 import io
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import ipywidgets
 import torch
 from PIL import Image
 from torch import Tensor
 
-from aetutor.data import unit_images
+from aetutor import corruption
+from aetutor.data import as_mnist, unit_images
+from aetutor.evaluation import psnr
 
 PIXEL = 5  # screen pixels along each side of an image's pixel
 
@@ -25,6 +28,8 @@ def png(image: Tensor, scale: int = PIXEL) -> bytes:
     buffer = io.BytesIO()
     enlarged.save(buffer, "png")
     return buffer.getvalue()
+
+Denoiser = Callable[[Tensor, str, float], Tensor]  # (noisy images (B, C, H, W), kind, level) -> (B, C, H, W)
 
 
 class Explorer(ipywidgets.VBox):
@@ -99,3 +104,94 @@ class BottleneckExplorer(Explorer):
         """The squared error of each reconstruction, summed over the pixels."""
         errors = [f"{name} {(y - pictures['original']).square().sum():.1f}" for name, y in list(pictures.items())[1:]]
         return f"K = {code_size}, image {image}. Squared error, summed over the pixels: {', '.join(errors)}."
+
+
+class NoiseExplorer(Explorer):
+    """Choose a kind of noise, its level and an image: the clean image, the noisy one, and what each method restores.
+
+    Args:
+        images: (N, C, H, W) in [0, 1], the images to choose from.
+        methods: name -> function of noisy images (B, C, H, W), the kind of the noise and its level -> restored images.
+
+    The noise of an image is the same each time, so that a higher level adds to it. Raises ValueError without images or
+    methods.
+    """
+
+    def __init__(self, images: Tensor, methods: Mapping[str, Denoiser]):
+        if len(images) == 0 or not images.is_floating_point() or not methods:
+            raise ValueError(f"The explorer needs one float image or more, and one method or more; got {len(images)} "
+                             f"in {images.dtype} and {len(methods)} methods.")
+        self.choices, self.methods = images, methods
+        image = ipywidgets.IntSlider(0, 0, len(images) - 1, description="image")
+        super().__init__(_noise_controls() | {"image": image}, ["clean", "noisy", *methods])
+
+    def pictures(self, kind: str, level: float, image: int) -> dict[str, Tensor]:
+        """name -> (C, H, W): the clean image, the noisy one, and the restored ones."""
+        return restore(self.choices[image : image + 1], self.methods, kind, level, seed=image)
+
+    def readout_text(self, pictures: dict[str, Tensor], kind: str, level: float, image: int) -> str:
+        """The PSNR of the noisy and of each restored image."""
+        return f"{kind}, level {level:.2f}, image {image}. {psnr_text(pictures)}"
+
+
+class DrawPad(Explorer):
+    """Draw a digit with the mouse or a finger: it is centred as MNIST's are, made noisy, and restored by each method.
+
+    Args:
+        methods: as in `NoiseExplorer`, for images (1, 1, 28, 28).
+        device: where the methods compute.
+
+    Raises ImportError, with what to install, where there is no anywidget.
+    """
+
+    def __init__(self, methods: Mapping[str, Denoiser], device="cpu"):
+        self.methods, self.device = methods, device
+        super().__init__({"drawing": _canvas()} | _noise_controls(), ["clean", "noisy", *methods])
+
+    def pictures(self, drawing: bytes, kind: str, level: float) -> dict[str, Tensor]:
+        """name -> (1, 28, 28), from the drawing's grey values: a square, row by row, a byte each."""
+        side = round(len(drawing) ** 0.5)
+        grey = torch.frombuffer(bytearray(drawing), dtype=torch.uint8).view(side, side) if side else torch.zeros(1, 1)
+        x = as_mnist(grey.float() / 255).to(self.device)[None]
+        return restore(x, self.methods, kind, level)
+
+    def readout_text(self, pictures: dict[str, Tensor], drawing: bytes, kind: str, level: float) -> str:
+        """The PSNR of the noisy and of each restored image; before the first stroke, what to do."""
+        if not any(drawing):
+            return "Draw a digit in the black square, with the mouse or a finger."
+        return f"{kind}, level {level:.2f}. {psnr_text(pictures)}"
+
+
+@torch.no_grad()
+def restore(x: Tensor, methods: Mapping[str, Denoiser], kind: str, level: float, seed: int = 0) -> dict[str, Tensor]:
+    """name -> (C, H, W) for one image x `(1, C, H, W)`: clean, noisy (the noise drawn with `seed`), each method's."""
+    x_tilde = corruption.KINDS[kind](x, level, torch.Generator().manual_seed(seed))
+    return {"clean": x[0], "noisy": x_tilde[0]} | {name: f(x_tilde, kind, level)[0] for name, f in methods.items()}
+
+
+def psnr_text(pictures: Mapping[str, Tensor]) -> str:
+    """The PSNR of each picture against the one named "clean"."""
+    values = {name: psnr(pictures["clean"][None], y[None]).item() for name, y in pictures.items() if name != "clean"}
+    return f"PSNR in dB: {', '.join(f'{name} {value:.1f}' for name, value in values.items())}."
+
+
+def _noise_controls() -> dict[str, ipywidgets.Widget]:
+    return {"kind": ipywidgets.Dropdown(options=list(corruption.KINDS), description="noise"),
+            "level": ipywidgets.FloatSlider(0.5, min=0, max=1, step=0.05, description="level")}
+
+
+def _canvas() -> ipywidgets.Widget:
+    """The drawing area, a widget whose `value` is the drawing's grey values as bytes."""
+    try:
+        import anywidget
+        import traitlets
+    except ImportError as error:
+        raise ImportError("The DrawPad needs the package anywidget, which is not installed here: run "
+                          "`pip install anywidget` in this environment and restart the kernel.") from error
+
+    class Canvas(anywidget.AnyWidget):
+        _esm = Path(__file__).with_name("drawpad.js")
+        description = "the drawing"
+        value = traitlets.Bytes(b"").tag(sync=True)
+
+    return Canvas()

@@ -3,16 +3,20 @@
 import functools
 import itertools
 import math
+import types
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
+from aetutor import corruption
 from aetutor.data import load
 from aetutor.exercises import EXERCISES, Exercise, Verdict, check
 from aetutor.exercises.engine import mark
 from aetutor.exercises.notebook_01 import mnist_eigenvalues
+from aetutor.likelihoods import gaussian
+from aetutor.objectives import denoising_loss
 from aetutor.verify import to_tensor
 
 REPEAT = 20
@@ -130,6 +134,49 @@ def test_batch_variance_is_that_of_all_batches():
         assert np.mean([estimate(batch, 8).item() for batch in batches]) == pytest.approx(variance, rel=1e-12)
 
 
+def test_masking_and_salt_and_pepper_have_the_moments_of_the_packages_own_draws():
+    x = torch.linspace(0, 1, 11).double()
+    draws = corruption.salt_and_pepper(x.expand(200_000, -1), 0.3, torch.Generator().manual_seed(0))
+    deviations = (draws - draws.mean(0)).square()
+    variance = EXERCISES[BY_NAME["salt_and_pepper_variance"]].reference(x, 0.3)
+    error = deviations.std(0) / len(draws) ** 0.5
+    assert ((deviations.mean(0) - variance).abs() < 4 * error).all() and (error < 0.001).all()
+    u = torch.rand(9, 9, generator=torch.Generator().manual_seed(1))
+    noisy = corruption.mask(torch.ones(9, 9), 0.4, torch.Generator().manual_seed(1))
+    assert torch.equal(EXERCISES[BY_NAME["mask_with"]].reference(torch.ones(9, 9), u, 0.4), noisy)
+
+
+def test_denoising_objective_is_the_packages_loss_less_the_gaussians_constant():
+    x, x_tilde, r = draw(BY_NAME["denoising_objective"], 4)
+    model = types.SimpleNamespace(encode=lambda images: images, decode=lambda z: gaussian(r(z.flatten(-3)).unflatten(
+        -1, (1, 1, -1)), sigma=0.5**0.5))
+    loss = denoising_loss(model, x[:, None, None], lambda clean: x_tilde[:, :, None, None], samples=len(x_tilde))
+    result = EXERCISES[BY_NAME["denoising_objective"]].reference(x, x_tilde, r)
+    torch.testing.assert_close(result, loss - x.shape[1] / 2 * math.log(math.pi), rtol=1e-10, atol=1e-10)
+
+
+def test_posterior_means_minimise_the_expected_squared_error():
+    prior, likelihood, images = draw(BY_NAME["posterior_means"], 5)
+    outputs = torch.zeros(likelihood.shape[1], images.shape[1], dtype=torch.float64, requires_grad=True)
+    error = (prior[:, None] * likelihood * (images[:, None] - outputs).square().sum(-1)).sum()
+    # one Newton step of a quadratic: its Hessian is 2 q(x_tilde) in each of the row's entries
+    step = torch.autograd.grad(error, outputs)[0] / (2 * prior @ likelihood)[:, None]
+    result = EXERCISES[BY_NAME["posterior_means"]].reference(prior, likelihood, images)
+    torch.testing.assert_close(result, (outputs - step).detach())
+
+
+def test_the_memory_is_the_mean_under_bayes_rule():
+    agrees("softmax_memory", lambda *arguments: torch.stack(memory_by_torch_distributions(*arguments)))
+
+
+def test_tweedie_gives_the_posterior_mean_of_a_gaussian():
+    # x ~ N(2, 3²), x_tilde ~ N(x, σ²): the posterior mean is the precision-weighted one
+    x_tilde, sigma = torch.linspace(-4, 8, 13).double()[:, None], 0.6
+    score = -(x_tilde - 2) / (9 + sigma**2)
+    expected = (x_tilde / sigma**2 + 2 / 9) / (1 / sigma**2 + 1 / 9)
+    torch.testing.assert_close(EXERCISES[BY_NAME["tweedie"]].reference(x_tilde, score, sigma), expected)
+
+
 def test_pca_loss_is_that_of_the_best_projection():
     def projected(covariance, size):
         vectors, values, _ = np.linalg.svd(covariance.numpy())
@@ -238,6 +285,15 @@ def pca_in_numpy(covariance, size):
     return np.linalg.svd(covariance.numpy().astype(float), compute_uv=False)[size:].sum()
 
 
+def _mean(x, level):
+    return (1 - level) * x + level / 2
+
+
+def memory_by_torch_distributions(x_tilde, images, sigma):
+    likelihood = torch.distributions.Normal(images, sigma).log_prob(x_tilde[:, None]).sum(-1).exp()
+    return [(row[:, None] * images).sum(0) / row.sum() for row in likelihood]
+
+
 RIGHT = {
     "my_cross_entropy": [
         lambda x, y: functional.binary_cross_entropy(y, x, reduction="none").sum(-1),
@@ -271,6 +327,35 @@ RIGHT = {
         lambda x, train: train[((x[:, None] - train) ** 2).sum(-1).argmin(1)],
         lambda x, train: [train[(train - image).norm(dim=1).argmin()].tolist() for image in x],
         lambda x, train: train.numpy()[np.linalg.norm(x.numpy()[:, None] - train.numpy(), axis=2).argmin(1)],
+    ],
+    "mask_with": [
+        lambda x, u, level: torch.where(u < level, 0.0, x), lambda x, u, level: x.masked_fill(u < level, 0),
+        lambda x, u, level: np.where(u.numpy() < level, 0, x.numpy()),
+    ],
+    "salt_and_pepper_variance": [
+        # the law of total variance, given whether the pixel is replaced
+        lambda x, level: level / 4 + level * (1 - level) * (x - 0.5) ** 2,
+        lambda x, level: (1 - level) * (x - _mean(x, level)) ** 2 + level / 2 * (
+            _mean(x, level) ** 2 + (1 - _mean(x, level)) ** 2),
+    ],
+    "denoising_objective": [
+        lambda x, x_tilde, r: sum(((r(noisy) - x) ** 2).sum(1) for noisy in x_tilde) / len(x_tilde),
+        lambda x, x_tilde, r: (torch.cdist(r(x_tilde)[:, :, None], x[None, :, None]) ** 2).squeeze().mean(0),
+        lambda x, x_tilde, r: torch.einsum("sbd,sbd->b", r(x_tilde) - x, r(x_tilde) - x) / len(x_tilde),
+    ],
+    "posterior_means": [
+        lambda prior, likelihood, images: torch.stack(
+            [(prior * column) @ images / (prior * column).sum() for column in likelihood.T]),
+        lambda prior, likelihood, images: (prior.log()[:, None] + likelihood.log()).softmax(0).T @ images,
+        lambda prior, likelihood, images: (likelihood.T @ (prior[:, None] * images)) / (prior @ likelihood)[:, None],
+    ],
+    "softmax_memory": [
+        lambda x_tilde, images, sigma: (-torch.cdist(x_tilde, images) ** 2 / (2 * sigma**2)).softmax(1) @ images,
+        memory_by_torch_distributions,
+    ],
+    "tweedie": [
+        lambda x_tilde, score, sigma: torch.add(x_tilde, score, alpha=sigma**2),
+        lambda x_tilde, score, sigma: x_tilde.numpy() + sigma * sigma * score.numpy(),
     ],
 }
 
