@@ -4,6 +4,8 @@ Each takes float images of any shape, a level, and a `torch.Generator` if the dr
 the image itself.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -42,6 +44,13 @@ def salt_and_pepper(x: Tensor, level: float, generator: torch.Generator | None =
 KINDS = {"masking": mask, "Gaussian": gaussian, "salt and pepper": salt_and_pepper}
 
 
+def of_kind(kind: str) -> Callable[..., Tensor]:
+    """The corruption of that name: "masking", "Gaussian" or "salt and pepper". Raises ValueError for another."""
+    if kind not in KINDS:
+        raise ValueError(f"Unknown kind of corruption {kind!r}: choose one of {', '.join(KINDS)}.")
+    return KINDS[kind]
+
+
 def moments(kind: str, level: float, mean: float, mean_square: float) -> tuple[float, float, float]:
     """(scale, offset, sigma): E[x_tilde|x] = scale·x + offset, and sigma² is a pixel's mean variance.
 
@@ -49,13 +58,12 @@ def moments(kind: str, level: float, mean: float, mean_square: float) -> tuple[f
     values have the given mean and mean square. Derived in notebook 02, sections 1 and 5. Raises ValueError for an
     unknown kind, or a level that it does not take.
     """
-    if kind not in KINDS:
-        raise ValueError(f"Unknown kind of corruption {kind!r}: choose one of {', '.join(KINDS)}.")
-    _check_level(level, float("inf") if kind == "Gaussian" else 1)
-    if kind == "Gaussian":
+    corrupt = of_kind(kind)
+    _check_level(level, float("inf") if corrupt is gaussian else 1)
+    if corrupt is gaussian:
         return 1.0, 0.0, float(level)
     # a pixel stays with probability 1 - level; else it becomes 0 (masking), or 0 or 1 (salt and pepper, mean 1/2)
-    scale, offset = 1 - level, 0.0 if kind == "masking" else level / 2
+    scale, offset = 1 - level, 0.0 if corrupt is mask else level / 2
     # E[x_tilde²|x] = scale·x² + offset, since the new value, 0 or 1, is its own square
     variance = scale * mean_square + offset - (scale**2 * mean_square + 2 * scale * offset * mean + offset**2)
     return scale, offset, max(variance, 0.0) ** 0.5

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -125,6 +126,19 @@ def as_mnist(drawing: Tensor) -> Tensor:
         corner.append(min(max(round(14.5 - centre), 0), 28 - side))
     image[0, corner[0] : corner[0] + size[0], corner[1] : corner[1] + size[1]] = small
     return image
+
+
+def from_strokes(*strokes: Sequence[tuple[float, float]], width: int = 9) -> Tensor:
+    """Strokes, each a list of points (right, down) on a pad of 112 × 112 pixels -> an image `(1, 28, 28)`.
+
+    Draws by program what the `DrawPad` draws by hand, and centres it by `as_mnist`.
+    """
+    from PIL import Image, ImageDraw
+
+    pad = Image.new("L", (112, 112))
+    for stroke in strokes:
+        ImageDraw.Draw(pad).line(list(stroke), fill=255, width=width, joint="curve")
+    return as_mnist(torch.from_numpy(np.array(pad)).float() / 255)
 
 
 def one_hot(y: Tensor, num_classes: int) -> Tensor:

@@ -1,12 +1,13 @@
 """Evaluation: how good a trained model is, on images it is given."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from aetutor.corruption import moments
+from aetutor import corruption
 
+Denoiser = Callable[[Tensor, str, float], Tensor]  # (noisy images (B, C, H, W), kind, level) -> (B, C, H, W)
 TINY = 1e-6  # stands for a standard deviation of 0
 
 
@@ -45,6 +46,17 @@ def median_filter(x: Tensor) -> Tensor:
     return neighbours.flatten(-2).median(-1).values
 
 
+@torch.no_grad()
+def psnr_by_level(x: Tensor, methods: Mapping[str, Denoiser], kind: str, levels: Sequence[float]) -> dict[str, list]:
+    """name -> the mean PSNR in dB at each level: images x `(N, C, H, W)` spoilt by `kind`, and restored by each method.
+
+    All methods see the same noisy images. Raises ValueError for an unknown kind, or a level that it does not take.
+    """
+    noisy = [corruption.of_kind(kind)(x, level) for level in levels]
+    return {name: [psnr(x, f(x_tilde, kind, level)).mean().item()
+                   for x_tilde, level in zip(noisy, levels, strict=True)] for name, f in methods.items()}
+
+
 class OptimalMemory:
     """The best denoiser of the training images: E[x|x_tilde] when x is one of `images`, all equally likely.
 
@@ -67,7 +79,7 @@ class OptimalMemory:
         self.mean, self.mean_square = self.rows.mean().item(), squares.mean().item() / self.rows.shape[1]
 
     def __call__(self, x_tilde: Tensor, kind: str, level: float) -> Tensor:
-        scale, offset, sigma = moments(kind, level, self.mean, self.mean_square)
+        scale, offset, sigma = corruption.moments(kind, level, self.mean, self.mean_square)
         return self.posterior_mean(x_tilde, sigma, scale, offset)
 
     @torch.no_grad()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aetutor import corruption
 from aetutor.data import as_mnist, unit_images
-from aetutor.evaluation import psnr
+from aetutor.evaluation import Denoiser, psnr
 
 PIXEL = 5  # screen pixels along each side of an image's pixel
 
@@ -28,8 +28,6 @@ def png(image: Tensor, scale: int = PIXEL) -> bytes:
     buffer = io.BytesIO()
     enlarged.save(buffer, "png")
     return buffer.getvalue()
-
-Denoiser = Callable[[Tensor, str, float], Tensor]  # (noisy images (B, C, H, W), kind, level) -> (B, C, H, W)
 
 
 class Explorer(ipywidgets.VBox):
@@ -165,7 +163,7 @@ class DrawPad(Explorer):
 @torch.no_grad()
 def restore(x: Tensor, methods: Mapping[str, Denoiser], kind: str, level: float, seed: int = 0) -> dict[str, Tensor]:
     """name -> (C, H, W) for one image x `(1, C, H, W)`: clean, noisy (the noise drawn with `seed`), each method's."""
-    x_tilde = corruption.KINDS[kind](x, level, torch.Generator().manual_seed(seed))
+    x_tilde = corruption.of_kind(kind)(x, level, torch.Generator().manual_seed(seed))
     return {"clean": x[0], "noisy": x_tilde[0]} | {name: f(x_tilde, kind, level)[0] for name, f in methods.items()}
 
 
