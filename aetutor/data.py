@@ -111,7 +111,7 @@ def as_mnist(drawing: Tensor) -> Tensor:
     """
     if drawing.dim() != 2 or not drawing.is_floating_point():
         raise ValueError(f"A drawing is a float tensor (H, W); got {drawing.dtype} of shape {tuple(drawing.shape)}.")
-    image = torch.zeros(1, 28, 28)
+    image = torch.zeros(1, 28, 28, device=drawing.device)
     inked = (drawing > 0).nonzero()
     if len(inked) == 0:
         return image
@@ -122,7 +122,7 @@ def as_mnist(drawing: Tensor) -> Tensor:
     # along each axis: the corner that puts the centre of mass into pixel 14 (counted from 0), as far as the box fits in
     corner = []
     for axis, side in enumerate(size):
-        centre = (small.sum(1 - axis) @ (torch.arange(side) + 0.5)).item() / small.sum().item()
+        centre = (small.sum(1 - axis) @ (torch.arange(side, device=small.device) + 0.5)).item() / small.sum().item()
         corner.append(min(max(round(14.5 - centre), 0), 28 - side))
     image[0, corner[0] : corner[0] + size[0], corner[1] : corner[1] + size[1]] = small
     return image

@@ -79,10 +79,10 @@ function render({ model, el }) {
 
   blank();
   recall();
-  el.style.display = "flex";
-  el.style.alignItems = "flex-start";
-  el.style.gap = "8px";
-  el.append(canvas, clear);
+  const box = document.createElement("div");
+  Object.assign(box.style, { display: "flex", alignItems: "flex-start", gap: "8px", margin: "2px" });
+  box.append(canvas, clear);
+  el.append(box);
 }
 
 export default { render };

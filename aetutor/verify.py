@@ -42,7 +42,7 @@ def verify(number: str, lhs, rhs, *, atol: float | None = None, standard_errors=
         raise ValueError(f"verify({number!r}): a tolerance of {wide:.3g} is no smaller than the larger side, "
                          f"{side:.3g}: this check could not fail. Tighten it, or compare larger numbers.")
     difference = (lhs - rhs).abs()
-    worst = (difference - tolerance).argmax()
+    worst = (difference / tolerance).nan_to_num(0.0).argmax()  # 0 / 0: equal, as it must be
     left, right, gap, allowed, one_error = (t.flatten()[worst].item() for t in (lhs, rhs, difference, tolerance, error))
     scale = f"allowed {allowed:.1e}"
     if standard_errors is not None:

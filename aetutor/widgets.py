@@ -111,8 +111,8 @@ class NoiseExplorer(Explorer):
         images: (N, C, H, W) in [0, 1], the images to choose from.
         methods: name -> function of noisy images (B, C, H, W), the kind of the noise and its level -> restored images.
 
-    The noise of an image is the same each time, so that a higher level adds to it. Raises ValueError without images or
-    methods.
+    The noise of an image is drawn with the same random numbers each time, so that a level shows the same picture when
+    it comes again. Raises ValueError without images or methods.
     """
 
     def __init__(self, images: Tensor, methods: Mapping[str, Denoiser]):
@@ -174,7 +174,8 @@ def psnr_text(pictures: Mapping[str, Tensor]) -> str:
 
 
 def _noise_controls() -> dict[str, ipywidgets.Widget]:
-    return {"kind": ipywidgets.Dropdown(options=list(corruption.KINDS), description="noise"),
+    # sliders throughout: JupyterLab takes the arrow keys away from a drop-down list
+    return {"kind": ipywidgets.SelectionSlider(options=list(corruption.KINDS), description="noise"),
             "level": ipywidgets.FloatSlider(0.5, min=0, max=1, step=0.05, description="level")}
 
 
@@ -190,6 +191,6 @@ def _canvas() -> ipywidgets.Widget:
     class Canvas(anywidget.AnyWidget):
         _esm = Path(__file__).with_name("drawpad.js")
         description = "the drawing"
-        value = traitlets.Bytes(b"").tag(sync=True)
+        value = traitlets.Bytes(b"").tag(sync=True, from_json=lambda value, _widget: bytes(value))  # of a memoryview
 
     return Canvas()

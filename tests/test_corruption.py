@@ -2,12 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from aetutor.corruption import gaussian, mask, salt_and_pepper
+from aetutor import corruption
+from aetutor.corruption import gaussian, mask, moments, of_kind, salt_and_pepper
 
 KINDS = [mask, gaussian, salt_and_pepper]
+NAMES = ["masking", "Gaussian", "salt and pepper"]
 LEVEL = 0.3
 
 
@@ -22,10 +25,13 @@ def generator(seed=0):
 
 def assert_moments(sample, mean, variance):
     """The sample's mean and variance over its first axis agree with the given ones, within four standard errors."""
-    centred = sample - mean
-    for values, expected in ((sample, mean), (centred**2, variance)):
-        error = values.std(0) / math.sqrt(len(values))
-        assert ((values.mean(0) - expected).abs() <= 4 * error + 1e-12).all()
+    assert_mean(sample, mean)
+    assert_mean((sample - mean) ** 2, variance)
+
+
+def assert_mean(values, expected):
+    error = values.std(0) / math.sqrt(len(values))
+    assert ((values.mean(0) - expected).abs() <= 4 * error + 1e-12).all()
 
 
 def test_mask_has_the_moments_of_equation_2_1():
@@ -113,3 +119,76 @@ def test_a_probability_above_1_is_refused(corrupt):
 def test_bytes_are_refused(corrupt):
     with pytest.raises(ValueError, match="float images; got torch.uint8"):
         corrupt(torch.zeros(1, 1, 2, 2, dtype=torch.uint8), LEVEL)
+
+
+# --- kinds and their moments -----------------------------------------------------------------------------------------
+
+
+def enumerated(kind, level, x):
+    """What a pixel x can become: value -> probability, for the two kinds with finitely many values."""
+    return {"masking": [(x, 1 - level), (0.0, level)],
+            "salt and pepper": [(x, 1 - level), (0.0, level / 2), (1.0, level / 2)]}[kind]
+
+
+def test_each_kind_has_its_name():
+    assert list(corruption.KINDS.items()) == list(zip(NAMES, KINDS, strict=True))
+    assert [of_kind(name) for name in NAMES] == KINDS
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "mask", "", None])
+@pytest.mark.parametrize("ask", [of_kind, lambda kind: moments(kind, LEVEL, 0.1, 0.1)], ids=["of_kind", "moments"])
+def test_an_unknown_kind_is_refused_and_the_known_ones_are_listed(ask, kind):
+    with pytest.raises(ValueError, match=rf"corruption {kind!r}: choose one of masking, Gaussian, salt and pepper\."):
+        ask(kind)
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("level", [0.0, 0.3, 0.8, 1.0])
+def test_moments_are_those_of_the_draws(kind, level):
+    x = images()
+    scale, offset, sigma = moments(kind, level, x[0].mean().item(), x[0].square().mean().item())
+    residual = of_kind(kind)(x, level, generator()) - (scale * x + offset)
+    assert_mean(residual, 0.0)
+    assert_mean(residual.square().flatten(1).mean(1), sigma**2)
+
+
+@pytest.mark.parametrize("kind", ["masking", "salt and pepper"])
+@pytest.mark.parametrize("level", [0.0, 0.05, 0.5, 0.9, 1.0])
+def test_moments_are_those_of_the_enumerated_values(kind, level):
+    grey = [0.0, 0.25, 0.6, 1.0, 1.0]
+    scale, offset, sigma = moments(kind, level, np.mean(grey), np.mean(np.square(grey)))
+    variances = []
+    for x in grey:
+        values, chances = np.array(enumerated(kind, level, x)).T
+        assert scale * x + offset == pytest.approx(values @ chances, abs=1e-15)
+        variances.append(np.square(values - values @ chances) @ chances)
+    assert sigma**2 == pytest.approx(np.mean(variances), abs=1e-15)
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_level_0_has_no_noise_and_level_1_what_the_docstrings_say(kind):
+    assert moments(kind, 0, 0.13, 0.1) == (1, 0, 0)
+    assert moments(kind, 1, 0.13, 0.1) == {"masking": (0, 0, 0), "Gaussian": (1, 0, 1),
+                                           "salt and pepper": (0, 0.5, 0.5)}[kind]
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("grey", [0.0, 0.1, 0.7, 1.0])
+def test_the_deviation_is_a_number_at_every_level_also_where_rounding_leaves_less_than_nothing(kind, grey):
+    for level in np.linspace(0, 1, 201).tolist():
+        sigma = moments(kind, level, grey, grey**2 - 1e-17)[2]
+        assert isinstance(sigma, float) and 0 <= sigma <= 1
+
+
+def test_gaussian_noise_may_be_larger_than_the_image():
+    assert moments("Gaussian", 2.5, 0.13, 0.1) == (1, 0, 2.5)
+
+
+@pytest.mark.parametrize(("kind", "level"), [(kind, level) for kind in NAMES for level in (-0.1, math.nan, math.inf)]
+                         + [("masking", 1.5), ("salt and pepper", 1.5)])
+def test_moments_refuse_the_levels_that_the_corruption_refuses(kind, level):
+    with pytest.raises(ValueError) as expected:
+        of_kind(kind)(images(1), level)
+    with pytest.raises(ValueError, match=rf"level of a corruption must be .*; got {level}") as caught:
+        moments(kind, level, 0.13, 0.1)
+    assert str(caught.value) == str(expected.value)

@@ -169,12 +169,12 @@ def test_the_memory_is_the_mean_under_bayes_rule():
     agrees("softmax_memory", lambda *arguments: torch.stack(memory_by_torch_distributions(*arguments)))
 
 
-def test_tweedie_gives_the_posterior_mean_of_a_gaussian():
-    # x ~ N(2, 3²), x_tilde ~ N(x, σ²): the posterior mean is the precision-weighted one
+def test_the_score_of_the_perfect_denoiser_of_a_gaussian():
+    # x ~ N(2, 3²), x_tilde ~ N(x, σ²): the posterior mean is the precision-weighted one, and x_tilde ~ N(2, 3² + σ²)
     x_tilde, sigma = torch.linspace(-4, 8, 13).double()[:, None], 0.6
-    score = -(x_tilde - 2) / (9 + sigma**2)
-    expected = (x_tilde / sigma**2 + 2 / 9) / (1 / sigma**2 + 1 / 9)
-    torch.testing.assert_close(EXERCISES[BY_NAME["tweedie"]].reference(x_tilde, score, sigma), expected)
+    restored = (x_tilde / sigma**2 + 2 / 9) / (1 / sigma**2 + 1 / 9)
+    score = EXERCISES[BY_NAME["score_of_denoiser"]].reference(x_tilde, restored, sigma)
+    torch.testing.assert_close(score, -(x_tilde - 2) / (9 + sigma**2))
 
 
 def test_pca_loss_is_that_of_the_best_projection():
@@ -353,9 +353,9 @@ RIGHT = {
         lambda x_tilde, images, sigma: (-torch.cdist(x_tilde, images) ** 2 / (2 * sigma**2)).softmax(1) @ images,
         memory_by_torch_distributions,
     ],
-    "tweedie": [
-        lambda x_tilde, score, sigma: torch.add(x_tilde, score, alpha=sigma**2),
-        lambda x_tilde, score, sigma: x_tilde.numpy() + sigma * sigma * score.numpy(),
+    "score_of_denoiser": [
+        lambda x_tilde, restored, sigma: torch.sub(restored, x_tilde) * sigma**-2,
+        lambda x_tilde, restored, sigma: (restored.numpy() - x_tilde.numpy()) / sigma / sigma,
     ],
 }
 
@@ -583,13 +583,13 @@ def test_a_verdict_shows_itself():
 def test_the_smallest_failing_input_is_shown():
     verdict = mark("0.1", SUM, lambda x: x.sum() if len(x) < 3 else x.sum() + 1)
     assert (verdict.passed, verdict.mistake) == (False, None)
-    assert verdict.message == ("✗ Exercise 0.1: not yet. The smallest input that shows it: [0.5, 1.5, 2.5]. "
+    assert verdict.message == ("✗ Exercise 0.1: not yet. The smallest input that shows it: x = [0.5, 1.5, 2.5]. "
                                "Your result: 5.5; expected: 4.5.")
 
 
 def test_a_failing_float_type_is_shown_at_its_size():
     message = mark("0.1", SUM, lambda x: x.sum() if x.dtype == torch.float64 else x.sum() + 1).message
-    assert "smallest input that shows it (in float32): [0.5]. Your result: 1.5; expected: 0.5." in message
+    assert "smallest input that shows it (in float32): x = [0.5]. Your result: 1.5; expected: 0.5." in message
 
 
 def test_an_unknown_mistake_in_an_exercise_shows_its_smallest_input():
@@ -603,7 +603,8 @@ def test_an_unknown_mistake_in_an_exercise_shows_its_smallest_input():
     losses, batch_size = next((losses, b) for losses, b in seen if len(losses) > 5)
     assert verdict.passed is False and verdict.mistake is None
     shown = str(losses.double().round(decimals=4).tolist())
-    assert f"The smallest input that shows it: {shown}, {batch_size}. Your result: 12345.5;" in verdict.message
+    wanted = f"The smallest input that shows it: batch = {shown}, N = {batch_size}. Your result: 12345.5;"
+    assert wanted in verdict.message
 
 
 def test_a_result_of_another_shape_is_told_both_shapes():
@@ -613,7 +614,7 @@ def test_a_result_of_another_shape_is_told_both_shapes():
 
 def test_large_tensors_are_not_printed():
     big = Exercise(**vars(SUM) | {"inputs": lambda size, g: (torch.ones(13, dtype=torch.float64),)})
-    assert "shows it: a tensor of shape (13,). Your result: 99;" in mark("0.1", big, lambda x: 99.0).message
+    assert "shows it: x = a tensor of shape (13,). Your result: 99;" in mark("0.1", big, lambda x: 99.0).message
 
 
 def test_inputs_are_fresh_each_time():
@@ -628,7 +629,7 @@ def test_inputs_are_fresh_each_time():
 def test_several_sizes_and_both_float_types_are_tried_smallest_first():
     seen = []
     check("1.1", lambda x, y: seen.append((x.numel(), x.dtype)) or torch.zeros(len(x)))
-    sizes = [size for size, _ in seen]
+    sizes = [size for size, _ in seen[:10]]  # one call more finds out whether the answer repeats itself
     assert sizes == sorted(sizes) and len(set(sizes)) == 5
     assert all({dtype for s, dtype in seen if s == size} == {torch.float32, torch.float64} for size in sizes)
 
@@ -688,3 +689,40 @@ def test_a_complex_result_is_named():
 @pytest.mark.parametrize("number", EXERCISES)
 def test_an_exercise_prints_its_prompt(number):
     assert repr(EXERCISES[number]) == EXERCISES[number].prompt
+
+
+# --- stubs, random answers, counterexamples --------------------------------------------------------------------------
+
+
+def forgot_the_return(x, u, level):
+    x * (u >= level)
+
+
+def only_a_docstring(x, u, level):
+    """To do."""
+
+
+def passes(x, u, level):
+    pass
+
+
+@pytest.mark.parametrize(("answer", "hint"), [(forgot_the_return, True), (only_a_docstring, False), (passes, False),
+                                              (lambda x, u, level: ..., False), (lambda x, u, level: None, False)])
+def test_a_missing_return_is_told_from_a_stub(answer, hint):
+    verdict = check(BY_NAME["mask_with"], answer)
+    assert verdict.passed is None and ("is the `return` missing?" in verdict.message) == hint
+
+
+@pytest.mark.parametrize("answer", [lambda x, u, level: functional.dropout(x, level),
+                                    lambda x, u, level: x * (torch.rand_like(x) >= level)])
+def test_an_answer_with_random_numbers_of_its_own_is_told_so(answer):
+    verdict = check(BY_NAME["mask_with"], answer)
+    assert verdict.passed is False and "draws random numbers of its own" in verdict.message
+
+
+def test_a_counterexample_names_its_arguments_and_rounds_its_numbers():
+    message = check(BY_NAME["denoising_objective"], lambda x, x_tilde, r: 7.0).message
+    assert "x = [[" in message and "x_tilde = " in message and "r = the function restore. Your" in message
+    message = check(BY_NAME["softmax_memory"], lambda x_tilde, images, sigma: 7.0).message
+    sigma = message.partition("sigma = ")[2].partition(". Your")[0]
+    assert len(sigma) <= 6 and 0.3 <= float(sigma) <= 0.7

@@ -175,6 +175,65 @@ def test_digits_have_shapes_and_colours_of_their_own():
     assert len(outlines) == len(set(plots.DIGIT_COLOURS)) == 10
 
 
+# --- tables and fields -----------------------------------------------------------------------------------------------
+
+
+def test_table_image_draws_the_table_from_white_to_its_largest_number():
+    table = torch.tensor([[0.0, 0.25, 0.0], [1.0, 0.0, 0.5], [0.0, 0.75, 2.0]], requires_grad=True)
+    ax = plots.table_image(table, ["a", "b", "c"], "noisy", "clean")
+    (drawn,) = ax.get_images()
+    assert isinstance(ax, Axes) and np.array_equal(drawn.get_array(), table.detach()) and drawn.get_clim() == (0, 2)
+    shades = drawn.cmap(drawn.norm(np.array([0.0, 0.5, 2.0])))[:, :3]
+    assert shades[0].tolist() == [1, 1, 1] and shades[2].max() < 0.1 and shades[0, 0] > shades[1, 0] > shades[2, 0]
+
+
+def test_white_is_0_also_where_no_number_is():
+    assert plots.table_image(torch.full((2, 2), 0.5), ["a", "b"], "", "").get_images()[0].get_clim() == (0, 0.5)
+
+
+def test_table_image_names_rows_downwards_columns_and_axes():
+    ax = plots.table_image(torch.eye(3), ["first", "second", "third"], "noisy", "clean")
+    for axis in (ax.xaxis, ax.yaxis):
+        assert [label.get_text() for label in axis.get_ticklabels()] == ["first", "second", "third"]
+        assert axis.get_ticklocs().tolist() == [0, 1, 2]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("noisy", "clean")
+    assert ax.yaxis_inverted() and not ax.xaxis_inverted() and ax.get_images()[0].origin == "upper"
+
+
+@pytest.mark.parametrize("draw", [lambda ax: plots.table_image(torch.eye(2), ["a", "b"], "", "", ax),
+                                  lambda ax: plots.arrows(*torch.ones(3, 2, 2), ax)], ids=["table_image", "arrows"])
+def test_tables_and_fields_are_drawn_where_they_are_told(draw):
+    ax = plt.subplots()[1]
+    assert draw(ax) is ax
+
+
+def test_arrows_stand_at_their_places_over_the_points():
+    points, places = torch.arange(6.0).view(3, 2), torch.tensor([[0.0, 1.0], [2.0, 5.0]], requires_grad=True)
+    steps = torch.tensor([[0.5, -1.0], [0.25, 2.0]])
+    ax = plots.arrows(points, places, steps)
+    (line,), (field,) = ax.get_lines(), ax.collections
+    assert isinstance(ax, Axes) and line.get_xydata().tolist() == points.tolist()
+    assert (line.get_linestyle(), line.get_marker()) == ("None", ".")
+    assert np.array_equal(field.XY, places.detach())
+    assert np.array_equal(np.stack([field.U, field.V], 1), steps)
+    assert ax.get_aspect() == 1
+
+
+@pytest.mark.parametrize("upside_down", [False, True])
+def test_an_arrow_ends_one_step_from_its_place(upside_down):
+    place, step = np.array([1.0, 2.0]), np.array([4.0, -3.0])
+    ax = plots.arrows(torch.tensor([[0.0, -2.0], [8.0, 4.0]]), torch.tensor(place)[None], torch.tensor(step)[None])
+    ax.yaxis.set_inverted(upside_down)
+    ax.figure.canvas.draw()
+    painted = np.asarray(ax.figure.canvas.buffer_rgba()).astype(int)
+    blue = (painted[..., 2] > 150) & (painted[..., 0] < 60)
+    rows, columns = blue.nonzero()
+    inks = ax.transData.inverted().transform(np.stack([columns + 0.5, blue.shape[0] - rows - 0.5], 1))
+    along = (inks - place) @ step / 5  # the step is 5 long
+    assert (along.min(), along.max()) == pytest.approx((0, 5), abs=0.15)
+    assert np.abs((inks - place) @ [0.6, 0.8]).max() < 0.3
+
+
 # --- show ------------------------------------------------------------------------------------------------------------
 
 

@@ -247,3 +247,9 @@ def test_show_source_displays_several_one_after_the_other(monkeypatch):
     show_source(training.minibatches, models.Autoencoder.decode)
     assert [markdown.data.partition("\n")[0] for markdown in shown] == \
         ["`aetutor.training.minibatches`", "`aetutor.models.Autoencoder.decode`"]
+
+
+def test_the_worst_of_several_estimates_is_the_one_most_standard_errors_away(capsys):
+    verify("1.1", [1.0, 50.0, 0.0], [1.0 + 1e-9, 53.0, 0.0], standard_errors=[1e-6, 1.0, 0.0])
+    out = capsys.readouterr().out
+    assert "50 = 53" in out and "3.0 standard errors" in out

@@ -141,20 +141,22 @@ def pixels(png):
 
 
 def milliseconds_to_paint(page, area, key):
-    """From the key's press to the frame after the last picture changed."""
-    last = area.locator("img.widget-image").last.element_handle()
-    page.evaluate("""image => {
+    """From the key's press to the frame after the line of text, which comes last, has changed."""
+    page.evaluate("""area => {
         const start = new Promise(done => document.addEventListener('keydown', e => done(e.timeStamp), {once: true,
                                                                                                       capture: true}));
         const changed = new Promise(done => new MutationObserver((_, observer) => { observer.disconnect(); done(); })
-            .observe(image, {attributes: true, attributeFilter: ['src']}));
-        window.painted = (async () => {
+            .observe([...area.querySelectorAll('.widget-html-content')].pop(),
+                     {childList: true, characterData: true, subtree: true}));
+        const late = new Promise((_, fail) => setTimeout(() => fail(new Error('nothing new in 20 s')), 20000));
+        window.painted = Promise.race([late, (async () => {
             const begun = await start;
             await changed;
-            await image.decode();
+            await Promise.all([...area.querySelectorAll('img.widget-image')].map(image => image.decode()));
             return new Promise(done => requestAnimationFrame(now => setTimeout(() => done(performance.now() - begun))));
-        })();
-    }""", last)
+        })()]);
+        window.painted.catch(() => {});
+    }""", area.element_handle())
     page.keyboard.press(key)
     return page.evaluate("window.painted")
 
@@ -198,39 +200,135 @@ def test_every_notebook_has_a_widget(ran):
     assert explorers(ran[1])
 
 
-def test_a_slider_moved_by_keyboard_changes_picture_and_readout_to_the_right_ones(ran):
+def area_of(page, index):
+    """The widget of a cell, scrolled into view, and the name that its kernel has for it."""
+    show(page, index)
+    area = page.locator(".jp-Cell").nth(index).locator(".jp-OutputArea-output").last
+    return area, f"Out[{cells(page)[index]['execution_count']}]"
+
+
+def shown(area):
+    """The widget's pictures and its line of text, as the browser shows them."""
+    return pictures(area), area.locator(".widget-html-content").last.inner_text().strip()
+
+
+def expected_by_kernel(page, explorer):
+    """Pictures, text and settings that the kernel computes anew from the settings that it was sent."""
+    answer = json.loads(ask_kernel(page, (
+        f"import base64, json; from aetutor.widgets import png; _e = {explorer}; _s = _e.settings(); "
+        "_p = _e.pictures(**_s); print(json.dumps([[base64.b64encode(png(x)).decode() for x in _p.values()], "
+        "_e.readout_text(_p, **_s), {k: v for k, v in _s.items() if not isinstance(v, bytes)}]))")))
+    return [base64.b64decode(picture) for picture in answer[0]], answer[1].strip(), answer[2]
+
+
+def assert_right(page, area, explorer, before):
+    """After a move: pictures and text are others than `before`, and all of them are what the kernel computes."""
+    (old_pictures, old_text), (new_pictures, new_text) = before, shown(area)
+    assert new_pictures != old_pictures and new_text != old_text
+    right_pictures, right_text, settings = expected_by_kernel(page, explorer)
+    assert len(right_pictures) == len(new_pictures) and new_text == right_text
+    assert all(np.array_equal(pixels(right), pixels(new))
+               for right, new in zip(right_pictures, new_pictures, strict=True))
+    readouts = [box.inner_text() for box in area.locator(".widget-readout").all()]
+    assert len(readouts) == len(settings)
+    for readout, value in zip(readouts, settings.values(), strict=True):
+        assert readout == value if isinstance(value, str) else float(readout) == pytest.approx(value)
+
+
+def stroke(page, canvas, points):
+    """Draw through the points, given as shares of the canvas' sides, with the mouse button down."""
+    box = canvas.bounding_box()
+    places = [(box["x"] + right * box["width"], box["y"] + down * box["height"]) for right, down in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=8)
+    page.mouse.up()
+    page.wait_for_timeout(1500)
+
+
+SEVEN = [(0.25, 0.25), (0.75, 0.25), (0.45, 0.85)]
+
+
+def wake(page, area):
+    """A drawing pad shows a digit before its controls are moved: an empty image would hide what they do."""
+    canvas = area.locator("canvas.aetutor-drawpad")
+    if canvas.count():
+        stroke(page, canvas, SEVEN)
+
+
+def test_each_control_moved_by_keyboard_changes_picture_and_readout_to_the_right_ones(ran):
     page, notebook = ran
     for index, _ in explorers(notebook):
-        show(page, index)
-        area = page.locator(".jp-Cell").nth(index).locator(".jp-OutputArea-output").last
-        explorer = f"Out[{cells(page)[index]['execution_count']}]"
-        sliders = area.locator(".noUi-handle")
-        for slider in range(sliders.count()):
-            before, text = pictures(area), area.locator(".widget-html-content").last.inner_text()
-            sliders.nth(slider).focus()
+        area, explorer = area_of(page, index)
+        wake(page, area)
+        for slider in area.locator(".noUi-handle").all():
+            before = shown(area)
+            slider.focus()
             milliseconds_to_paint(page, area, "ArrowRight")
             page.wait_for_timeout(300)
-            after, new_text = pictures(area), area.locator(".widget-html-content").last.inner_text()
-            assert after[-1] != before[-1] and new_text != text
-            # the kernel computes the pictures and the text anew, from the settings that it was sent
-            expected = json.loads(ask_kernel(page, (
-                f"import base64, json; from aetutor.widgets import png; _e = {explorer}; _s = _e.settings(); "
-                "_p = _e.pictures(**_s); print(json.dumps([[base64.b64encode(png(x)).decode() for x in _p.values()], "
-                "_e.readout_text(_p, **_s), list(_s.values())]))")))
-            assert len(expected[0]) == len(after)
-            assert all(np.array_equal(pixels(base64.b64decode(e)), pixels(a))
-                       for e, a in zip(expected[0], after, strict=True))
-            assert new_text.strip() == expected[1].strip()
-            readouts = [box.inner_text() for box in area.locator(".widget-readout").all()]
-            assert readouts[slider] == str(expected[2][slider])
+            assert_right(page, area, explorer, before)
+
+
+def test_a_stroke_on_the_drawing_pad_is_centred_made_noisy_and_restored(ran):
+    page, notebook = ran
+    for index, name in explorers(notebook):
+        if not name.endswith("Pad"):
+            continue
+        area, explorer = area_of(page, index)
+        canvas = area.locator("canvas.aetutor-drawpad")
+        area.get_by_role("button", name="clear").click()
+        page.wait_for_timeout(1500)
+        before = shown(area)
+        assert pixels(before[0][0]).max() == 0 and "Draw" in before[1]
+        stroke(page, canvas, SEVEN)
+        assert_right(page, area, explorer, before)
+        clean = pixels(shown(area)[0][0]).astype(float)
+        rows, columns = clean.sum(1).nonzero()[0], clean.sum(0).nonzero()[0]
+        side = clean.shape[0] / 28  # screen pixels of one of the image's
+        assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20 * side
+        centre = [(clean.sum(axis) @ np.arange(clean.shape[0])) / clean.sum() / side for axis in (0, 1)]
+        assert centre == pytest.approx([14, 14], abs=0.75)
+        # the stroke's own shape: its upper bar reaches further right than its foot
+        top, foot = (clean[row].nonzero()[0].max() for row in (rows[4 * int(side)], rows[-1]))
+        assert top > foot + 4 * side
+        # the restored picture, by the last method, is nearer to the drawing than the noisy one
+        noisy, restored = (pixels(shown(area)[0][i]).astype(float) for i in (1, -1))
+        assert np.square(restored - clean).mean() < np.square(noisy - clean).mean()
+        one = shown(area)
+        stroke(page, canvas, [(0.3, 0.55), (0.7, 0.55)])
+        assert_right(page, area, explorer, one)
+        area.get_by_role("button", name="clear").click()
+        page.wait_for_timeout(1500)
+        assert shown(area) == before
+
+
+def test_a_finger_draws_too(ran):
+    page, notebook = ran
+    for index, name in explorers(notebook):
+        if not name.endswith("Pad"):
+            continue
+        area, explorer = area_of(page, index)
+        before = shown(area)
+        box = area.locator("canvas.aetutor-drawpad").bounding_box()
+        finger = page.context.new_cdp_session(page)
+        for kind, point in zip(("touchStart", "touchMove", "touchMove"), SEVEN, strict=True):
+            place = {"x": box["x"] + point[0] * box["width"], "y": box["y"] + point[1] * box["height"]}
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [place]})
+        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        page.wait_for_timeout(1500)
+        assert_right(page, area, explorer, before)
 
 
 def test_the_picture_follows_the_key_quickly(ran, capsys):
     page, notebook = ran
     for index, name in explorers(notebook):
-        show(page, index)
-        area = page.locator(".jp-Cell").nth(index).locator(".jp-OutputArea-output").last
-        area.locator(".noUi-handle").last.focus()
+        area, _ = area_of(page, index)
+        wake(page, area)
+        slider = area.locator(".noUi-handle").last
+        slider.focus()
+        page.keyboard.press("Home")
+        page.wait_for_timeout(1000)
         times = [milliseconds_to_paint(page, area, "ArrowRight") for _ in range(STEPS)]
         with capsys.disabled():
             print(f"\n{name}: {statistics.median(times):.0f} ms from key to paint, median of {STEPS} steps "

@@ -1,6 +1,8 @@
 """How an answer is marked: the same trials for the answer, the reference and every typical mistake."""
 
+import dis
 import functools
+import inspect
 import linecache
 import traceback
 from collections.abc import Callable
@@ -85,7 +87,10 @@ def mark(number: str, exercise: Exercise, answer) -> Verdict:
             why = f"A typical mistake: {name}. {exercise.why[name]}"
             return Verdict(False, name, f"✗ Exercise {number}: not yet. {why}")
     smallest = wrong[0]  # the trials grow
-    facts = _counterexample(trials[smallest], results[smallest], expected[smallest])
+    if not _repeats(answer, trials[smallest], results[smallest]):
+        return Verdict(False, None, f"✗ Exercise {number}: two calls with the same arguments gave different results: "
+                       "your function draws random numbers of its own, or keeps something from call to call.")
+    facts = _counterexample(exercise, trials[smallest], results[smallest], expected[smallest])
     return Verdict(False, None, f"✗ Exercise {number}: not yet. {facts}")
 
 
@@ -118,14 +123,20 @@ def _run(answer, trial: tuple) -> Tensor:
             raise NotAttempted() from None
         raise
     if result is None or result is ...:
-        written = getattr(getattr(answer, "__code__", None), "co_names", ())  # a stub's body uses no name
-        raise NotAttempted(" (your function returns nothing: is the `return` missing?)" if written else "")
+        raise NotAttempted("" if _is_stub(answer) else " (your function returns nothing: is the `return` missing?)")
     if getattr(getattr(result, "dtype", None), "is_complex", False):
         raise NotAnAnswer("the result is complex; a real one is asked (eigvalsh, say, instead of eigvals).")
     tensor = to_tensor(result)
     if tensor is None:
         raise NotAnAnswer(f"the result must be a number, an array or a tensor; got {_brief(result)}.")
     return tensor
+
+
+def _is_stub(answer) -> bool:
+    """Whether a function's body is only `...`, `pass`, a docstring or nothing: it computes nothing at all."""
+    code = getattr(answer, "__code__", None)
+    idle = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}
+    return code is None or all(instruction.opname in idle for instruction in dis.get_instructions(code))
 
 
 def _equal(got: Tensor, want: Tensor, rtol: float) -> bool:
@@ -135,6 +146,13 @@ def _equal(got: Tensor, want: Tensor, rtol: float) -> bool:
     return got.shape == want.shape and torch.allclose(got, want, rtol=rtol, atol=rtol * scale, equal_nan=True)
 
 
+def _repeats(answer, trial, result) -> bool:
+    try:
+        return _equal(_run(answer, trial), result, 1e-12)
+    except Exception:
+        return False
+
+
 def _matches(mistake, trials, results, rtol) -> bool:
     try:
         return all(_equal(got, _run(mistake, trial), rtol) for got, trial in zip(results, trials, strict=True))
@@ -142,14 +160,15 @@ def _matches(mistake, trials, results, rtol) -> bool:
         return False
 
 
-def _counterexample(trial: tuple, got: Tensor, want: Tensor) -> str:
+def _counterexample(exercise: Exercise, trial: tuple, got: Tensor, want: Tensor) -> str:
     if not trial:
         direction = ": it is larger" if want.sum() > got.sum() else ": it is smaller" if want.sum() < got.sum() else ""
         return f"{_brief(got)} is not the number{direction}."
     shapes = f" of shape {tuple(got.shape)}", f" of shape {tuple(want.shape)}"
     got_shape, want_shape = shapes if got.squeeze().shape != want.squeeze().shape else ("", "")
     single = " (in float32)" if any(isinstance(a, Tensor) and a.dtype == torch.float32 for a in trial) else ""
-    return (f"The smallest input that shows it{single}: {', '.join(map(_brief, trial))}. "
+    arguments = zip(inspect.signature(exercise.reference).parameters, map(_brief, trial), strict=True)
+    return (f"The smallest input that shows it{single}: {', '.join(f'{name} = {value}' for name, value in arguments)}. "
             f"Your result{got_shape}: {_brief(got)}; expected{want_shape}: {_brief(want)}.")
 
 
@@ -159,6 +178,10 @@ def _brief(value) -> str:
             return "a tensor of shape " + str(tuple(value.shape))
         numbers = value.double().round(decimals=4).tolist()
         return f"{numbers:g}" if value.dim() == 0 else str(numbers)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if inspect.isfunction(value):
+        return f"the function {value.__name__}"
     return repr(value) if len(repr(value)) < 60 else f"an object of type {type(value).__name__}"
 
 

@@ -89,6 +89,9 @@ EXERCISE_2 = Exercise(
         "all salt": lambda x, level: (1 - level) * x**2 + level - ((1 - level) * x + level) ** 2,
         "the square of ½ instead of the mean of the squares":
             lambda x, level: (1 - level) * x**2 + level / 4 - ((1 - level) * x + level / 2) ** 2,
+        "(1 - level)² in the mean of the squares":
+            lambda x, level: ((1 - level) * x) ** 2 + level / 2 - ((1 - level) * x + level / 2) ** 2,
+        "salt is forgotten in the mean": lambda x, level: (1 - level) * x**2 + level / 2 - ((1 - level) * x) ** 2,
         "½ for the weight of salt": lambda x, level: (1 - level) * x**2 + 0.5 - ((1 - level) * x + 0.5) ** 2,
         "the mean is not changed by the noise": lambda x, level: (1 - level) * x**2 + level / 2 - x**2,
         "the wrong sign": lambda x, level: -salt_and_pepper_variance(x, level),
@@ -101,6 +104,9 @@ EXERCISE_2 = Exercise(
         "all salt": "Only half of the replaced pixels become white; the probability of white is level / 2.",
         "the square of ½ instead of the mean of the squares":
             "A replaced pixel is 0 or 1, never ½: the mean of its square is (0² + 1²) / 2 = ½.",
+        "(1 - level)² in the mean of the squares":
+            "The pixel stays x with probability 1 - level: that probability is not squared, only x is.",
+        "salt is forgotten in the mean": "The mean has level / 2 from the white pixels.",
         "½ for the weight of salt": "A pixel becomes white with probability level / 2, not ½.",
         "the mean is not changed by the noise": "E[x_tilde|x] = (1 - level) x + level / 2, which is not x.",
         "the wrong sign": "A variance is never negative: E[X²] - E[X]².",
@@ -145,6 +151,7 @@ EXERCISE_3 = Exercise(
             lambda x, x_tilde, r: (r(x_tilde) - x).square().sum(-1).sum(1),
         "the mean over the images instead of the samples":
             lambda x, x_tilde, r: (r(x_tilde) - x).square().sum(-1).mean(1),
+        "the sum over the images instead of the pixels": lambda x, x_tilde, r: (r(x_tilde) - x).square().sum(1).mean(0),
         "one number for the batch": lambda x, x_tilde, r: denoising_objective(x, x_tilde, r).mean(),
         "the mean over everything": lambda x, x_tilde, r: (r(x_tilde) - x).square().mean(),
         "only the first sample": lambda x, x_tilde, r: (r(x_tilde[0]) - x).square().sum(-1),
@@ -168,6 +175,8 @@ EXERCISE_3 = Exercise(
             "After the sum over the pixels the losses are (S, B): take the mean over axis 0.",
         "the mean over the images instead of the samples":
             "After the sum over the pixels the losses are (S, B): the samples are axis 0.",
+        "the sum over the images instead of the pixels":
+            "r(x_tilde) - x is (S, B, D): the pixels are the last axis, -1.",
         "one number for the batch": "Leave the batch axis: one number for each image.",
         "the mean over everything": "Sum over the pixels, mean over the samples, and leave the images apart.",
         "only the first sample": "Use all S samples; with more of them the variance is smaller, equation (2.4).",
@@ -205,6 +214,8 @@ EXERCISE_4 = Exercise(
     mistakes={
         "the prior is missing": lambda prior, likelihood, images: (likelihood / likelihood.sum(0)).T @ images,
         "not divided by q(x_tilde)": lambda prior, likelihood, images: (prior[:, None] * likelihood).T @ images,
+        "divided by the sum without the prior":
+            lambda prior, likelihood, images: (prior[:, None] * likelihood / likelihood.sum(0)).T @ images,
         "the likelihood taken for the posterior": lambda prior, likelihood, images: likelihood.T @ images,
         "the most probable image": _most_probable,
         "the mean of all images": lambda prior, likelihood, images: (prior @ images).expand(likelihood.shape[1], -1),
@@ -214,6 +225,7 @@ EXERCISE_4 = Exercise(
     why={
         "the prior is missing": "Bayes' rule weighs each image by how common it is: prior times likelihood.",
         "not divided by q(x_tilde)": "Divide by the sum over x, so that each x_tilde's weights sum to one.",
+        "divided by the sum without the prior": "q(x_tilde) is the sum of the *joint* over x: prior times likelihood.",
         "the likelihood taken for the posterior":
             "q_D(x_tilde|x) is not q(x|x_tilde). Multiply by the prior and divide each *column* by its sum, as the "
             "posterior is a distribution over x: dividing the rows gives the likelihood back.",
@@ -234,6 +246,10 @@ def softmax_memory(x_tilde, images, sigma):
 
 def _squared_distances(x_tilde, images):
     return (x_tilde[:, None] - images).square().sum(-1)
+
+
+def _weights(x_tilde, images, sigma):
+    return (-_squared_distances(x_tilde, images) / (2 * sigma**2)).exp()
 
 
 def _memory(logits):
@@ -262,8 +278,9 @@ EXERCISE_5 = Exercise(
             lambda x_tilde, images, sigma: softmax_memory(x_tilde, images, sigma * x_tilde.shape[1] ** 0.5),
         "softmax over the noisy images": lambda x_tilde, images, sigma: (
             (-_squared_distances(x_tilde, images) / (2 * sigma**2)).softmax(0) @ images),
-        "not normalised": lambda x_tilde, images, sigma: (
-            (-_squared_distances(x_tilde, images) / (2 * sigma**2)).exp() @ images),
+        "not normalised": lambda x_tilde, images, sigma: _weights(x_tilde, images, sigma) @ images,
+        "normalised over everything": lambda x_tilde, images, sigma: (
+            _weights(x_tilde, images, sigma) / _weights(x_tilde, images, sigma).sum() @ images),
         "the nearest image": _nearest,
         "the weights instead of the images": lambda x_tilde, images, sigma: (
             (-_squared_distances(x_tilde, images) / (2 * sigma**2)).softmax(1)),
@@ -278,6 +295,7 @@ EXERCISE_5 = Exercise(
         "σ is forgotten": "Divide the squared distances by 2σ².",
         "the mean over the pixels instead of the sum": "‖x_tilde - x‖² is a sum over the pixels.",
         "softmax over the noisy images": "The weights of the training images, axis 1, sum to one for each noisy image.",
+        "normalised over everything": "Each noisy image, a row of the (B, N) weights, has a sum of its own.",
         "not normalised": "Divide by the sum of the weights: that is what softmax does.",
         "the nearest image": "That is the limit σ → 0. The posterior mean weighs all images.",
         "the weights instead of the images": "Multiply the weights, (B, N), with the images, (N, D).",
@@ -287,36 +305,40 @@ EXERCISE_5 = Exercise(
 # --- 2.6 -------------------------------------------------------------------------------------------------------------
 
 
-def tweedie(x_tilde, score, sigma):
-    """Equation (2.7)."""
-    return x_tilde + sigma**2 * score
+def score_of_denoiser(x_tilde, restored, sigma):
+    """Equation (2.7), solved for the score."""
+    return (restored - x_tilde) / sigma**2
 
 
 EXERCISE_6 = Exercise(
-    prompt="Write `tweedie(x_tilde, score, sigma)`: noisy images and the score at each of them, both (B, D), and the "
-           "noise's standard deviation. Return the denoised images, (B, D).",
+    prompt="Write `score_of_denoiser(x_tilde, restored, sigma)`: noisy images, what a perfect denoiser makes of them, "
+           "both (B, D), and the noise's standard deviation. Return the score at each noisy image, (B, D).",
     inputs=lambda size, g: (_normal(g, size, size + 1), _normal(g, size, size + 1), _number(g, 0.3, 0.7)),
-    reference=tweedie,
+    reference=score_of_denoiser,
     mistakes={
-        "the wrong sign": lambda x_tilde, score, sigma: x_tilde - sigma**2 * score,
-        "σ where σ² belongs": lambda x_tilde, score, sigma: x_tilde + sigma * score,
-        "the wrong sign, and σ where σ² belongs": lambda x_tilde, score, sigma: x_tilde - sigma * score,
-        "σ² is missing": lambda x_tilde, score, sigma: x_tilde + score,
-        "divided by σ²": lambda x_tilde, score, sigma: x_tilde + score / sigma**2,
-        "half of σ²": lambda x_tilde, score, sigma: x_tilde + sigma**2 * score / 2,
-        "only the step": lambda x_tilde, score, sigma: sigma**2 * score,
-        "solved for the score": lambda x_tilde, score, sigma: (score - x_tilde) / sigma**2,
+        "the wrong sign": lambda x_tilde, restored, sigma: (x_tilde - restored) / sigma**2,
+        "σ where σ² belongs": lambda x_tilde, restored, sigma: (restored - x_tilde) / sigma,
+        "the wrong sign, and σ where σ² belongs": lambda x_tilde, restored, sigma: (x_tilde - restored) / sigma,
+        "σ² is missing": lambda x_tilde, restored, sigma: restored - x_tilde,
+        "multiplied by σ²": lambda x_tilde, restored, sigma: sigma**2 * (restored - x_tilde),
+        "divided by 2σ²": lambda x_tilde, restored, sigma: (restored - x_tilde) / (2 * sigma**2),
+        "the noisy image is not subtracted": lambda x_tilde, restored, sigma: restored / sigma**2,
+        "added instead of subtracted": lambda x_tilde, restored, sigma: (restored + x_tilde) / sigma**2,
+        "the brackets are missing": lambda x_tilde, restored, sigma: restored - x_tilde / sigma**2,
+        "not solved for the score": lambda x_tilde, restored, sigma: x_tilde + sigma**2 * restored,
     },
     why={
-        "the wrong sign": "Clean images are where noisy ones are dense: denoising goes uphill, along the score.",
+        "the wrong sign": "The score points uphill, from the noisy image towards the restored one.",
         "σ where σ² belongs":
-            "The score is one over a grey value, so σ² times it is a grey value again; σ times it has no unit.",
-        "the wrong sign, and σ where σ² belongs": "Uphill, and by σ² times the score.",
-        "σ² is missing": "The step is σ² times the score: little noise, a small correction.",
-        "divided by σ²": "The score itself has 1/σ² in it, which σ² cancels: multiply.",
-        "half of σ²": "The ½ of the Gaussian's exponent is gone after the derivative.",
-        "only the step": "That is E[x|x_tilde] - x_tilde. Add it to x_tilde.",
-        "solved for the score": "That would be the score, from the posterior mean. Here the score is given.",
+            "The score is one over a grey value, so a difference of grey values must be divided by σ² to give it.",
+        "the wrong sign, and σ where σ² belongs": "It points to the restored image, and has σ² below.",
+        "σ² is missing": "The correction is σ² times the score: divide by σ².",
+        "multiplied by σ²": "The correction is σ² times the score: to get the score, divide.",
+        "divided by 2σ²": "The ½ of the Gaussian's exponent is gone after the derivative.",
+        "the noisy image is not subtracted": "Bring x_tilde to the other side first.",
+        "added instead of subtracted": "Bring x_tilde to the other side first: it changes its sign.",
+        "the brackets are missing": "Subtract first: (restored - x_tilde) / sigma**2.",
+        "not solved for the score": "That is (2.7) with the restored image in the score's place.",
     },
 )
 
