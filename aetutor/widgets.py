@@ -175,7 +175,8 @@ def psnr_text(pictures: Mapping[str, Tensor]) -> str:
 
 def _noise_controls() -> dict[str, ipywidgets.Widget]:
     # sliders throughout: JupyterLab takes the arrow keys away from a drop-down list
-    return {"kind": ipywidgets.SelectionSlider(options=list(corruption.KINDS), description="noise"),
+    wide = ipywidgets.Layout(width="360px")  # room for "salt and pepper"
+    return {"kind": ipywidgets.SelectionSlider(options=list(corruption.KINDS), description="noise", layout=wide),
             "level": ipywidgets.FloatSlider(0.5, min=0, max=1, step=0.05, description="level")}
 
 
