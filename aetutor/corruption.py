@@ -5,6 +5,7 @@ the image itself.
 """
 
 from collections.abc import Callable
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ def mask(x: Tensor, level: float, generator: torch.Generator | None = None) -> T
     multiplies them by 1 / (1 - level), which is another corruption. Raises ValueError for a level outside [0, 1].
     """
     _check(x, level, 1)
-    return x * (_draw(torch.rand, x, generator) >= level)
+    return torch.where(_draw(torch.rand, x, generator) >= level, x, 0.0)
 
 
 def gaussian(x: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
@@ -76,12 +77,14 @@ def _draw(sampler, x: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def _check(x: Tensor, level: float, largest: float) -> None:
-    if not x.is_floating_point():
-        raise ValueError(f"Corruptions take float images; got {x.dtype}: convert them with aetutor.data.to_unit.")
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        given = getattr(x, "dtype", type(x).__name__)
+        raise ValueError(f"Corruptions take tensors of float images; got {given}: convert them with "
+                         "aetutor.data.to_unit.")
     _check_level(level, largest)
 
 
 def _check_level(level: float, largest: float) -> None:
-    if not (0 <= level <= largest and level < float("inf")):
-        allowed = f"in [0, {largest:g}]" if largest < float("inf") else "0 or larger, and finite"
-        raise ValueError(f"The level of a corruption must be {allowed}; got {level}.")
+    if not isinstance(level, Real) or not (0 <= level <= largest and level < float("inf")):
+        allowed = f"in [0, {largest:g}]" if largest < float("inf") else "that is 0 or larger, and finite"
+        raise ValueError(f"The level of a corruption must be a number {allowed}; got {level!r}.")

@@ -23,6 +23,7 @@ function render({ model, el }) {
   }
 
   let waiting = false; // at most one message a frame
+  let sent = null; // what this view sent last
   function send() {
     if (waiting) return;
     waiting = true;
@@ -30,17 +31,20 @@ function render({ model, el }) {
       waiting = false;
       reader.drawImage(canvas, 0, 0, SENT, SENT);
       const rgba = reader.getImageData(0, 0, SENT, SENT).data;
-      model.set("value", new DataView(Uint8Array.from({ length: SENT * SENT }, (_, i) => rgba[4 * i]).buffer));
+      sent = new DataView(Uint8Array.from({ length: SENT * SENT }, (_, i) => rgba[4 * i]).buffer);
+      model.set("value", sent);
       model.save_changes();
     });
   }
 
-  // what the kernel already holds, if this is another view of the same drawing
+  // what the model holds, from the kernel or from another view of the same drawing
   function recall() {
     const value = model.get("value");
+    if (value === sent) return;
+    blank();
     if (!value || value.byteLength !== SENT * SENT) return;
     const picture = reader.createImageData(SENT, SENT);
-    for (let i = 0; i < SENT * SENT; i++) picture.data.set([...Array(3).fill(value.getUint8(i)), 255], 4 * i);
+    for (let i = 0; i < SENT * SENT; i++) picture.data.fill(value.getUint8(i), 4 * i, 4 * i + 3).fill(255, 4 * i + 3, 4 * i + 4);
     reader.putImageData(picture, 0, 0);
     pen.drawImage(small, 0, 0, SIDE, SIDE);
   }
@@ -52,12 +56,13 @@ function render({ model, el }) {
 
   let last = null; // where the pen is while it is down
   canvas.addEventListener("pointerdown", (event) => {
+    if (!event.isPrimary || event.button !== 0) return; // a second finger, another button
     canvas.setPointerCapture(event.pointerId);
     last = place(event);
     line(event); // a click leaves a dot
   });
   function line(event) {
-    if (last === null) return;
+    if (last === null || !event.isPrimary) return;
     const next = place(event);
     pen.beginPath();
     pen.moveTo(...last);
@@ -79,6 +84,7 @@ function render({ model, el }) {
 
   blank();
   recall();
+  model.on("change:value", recall);
   const box = document.createElement("div");
   Object.assign(box.style, { display: "flex", alignItems: "flex-start", gap: "8px", margin: "2px" });
   box.append(canvas, clear);

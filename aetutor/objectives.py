@@ -3,6 +3,7 @@ trainer's, or yours."""
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 
@@ -20,11 +21,14 @@ def denoising_loss(model, x: Tensor, corrupt: Callable[[Tensor], Tensor], sample
     """The mean of -log p(x | z = f(x_tilde)) over S corruptions x_tilde of each image.
 
     Images `(B, C, H, W)` -> `(B,)` nats: a Monte Carlo estimate, unbiased for any S,
-    of the expectation under q_D(x_tilde|x). `corrupt` draws from it, such as
-    `partial(aetutor.corruption.mask, level=0.5)`. The target stays clean. Source:
-    Vincent et al. 2010, section 3. Raises ValueError for `samples` below 1.
+    of the expectation under q_D(x_tilde|x). `corrupt` is called S times with the images
+    and draws from it, such as `partial(aetutor.corruption.mask, level=0.5)`. The target
+    stays clean. Source: Vincent et al. 2010, section 3. Raises ValueError for `samples`
+    that is no whole number from 1 on, and for a `corrupt` that changes the shape.
     """
-    if samples < 1:
-        raise ValueError(f"samples is how many corruptions to average over, 1 or more; got {samples}.")
-    x_tilde = corrupt(x.expand(samples, *x.shape))  # (S, B, C, H, W)
+    if not isinstance(samples, int) or samples < 1:
+        raise ValueError(f"samples is how many corruptions to average over, a whole number, 1 or more; got {samples}.")
+    x_tilde = torch.stack([corrupt(x) for _ in range(samples)])  # (S, B, C, H, W)
+    if x_tilde.shape[1:] != x.shape:
+        raise ValueError(f"corrupt must keep the images' shape {tuple(x.shape)}; it gave {tuple(x_tilde.shape[1:])}.")
     return -model.decode(model.encode(x_tilde)).log_prob(x).mean(0)

@@ -153,7 +153,7 @@ def autoencoder_picture(x: Tensor, z: Tensor, y: Tensor, ax: Axes | None = None)
 
 def row(count: int) -> list[Axes]:
     """`count` Axes side by side in one figure."""
-    return list(plt.subplots(1, count, figsize=(4.2 * count, 3.4), layout="constrained", squeeze=False)[1][0])
+    return list(plt.subplots(1, count, figsize=(4.2 * count, 3.9), layout="constrained", squeeze=False)[1][0])
 
 
 def _axes(width: float, height: float) -> Axes:

@@ -111,7 +111,7 @@ def test_levels_that_make_no_sense_are_refused(corrupt, level):
 
 @pytest.mark.parametrize("corrupt", [mask, salt_and_pepper])
 def test_a_probability_above_1_is_refused(corrupt):
-    with pytest.raises(ValueError, match=r"must be in \[0, 1\]; got 1.5"):
+    with pytest.raises(ValueError, match=r"must be a number in \[0, 1\]; got 1.5"):
         corrupt(images(1), 1.5)
 
 
@@ -192,3 +192,23 @@ def test_moments_refuse_the_levels_that_the_corruption_refuses(kind, level):
     with pytest.raises(ValueError, match=rf"level of a corruption must be .*; got {level}") as caught:
         moments(kind, level, 0.13, 0.1)
     assert str(caught.value) == str(expected.value)
+
+
+@pytest.mark.parametrize("corrupt", KINDS)
+@pytest.mark.parametrize("level", ["0.5", None, torch.tensor([0.5, 0.5]), float("nan")])
+def test_a_level_that_is_no_number_is_refused(corrupt, level):
+    with pytest.raises(ValueError, match="level of a corruption must be a number"):
+        corrupt(images(1), level)
+
+
+@pytest.mark.parametrize("corrupt", KINDS)
+def test_images_that_are_no_tensor_are_refused(corrupt):
+    with pytest.raises(ValueError, match="tensors of float images; got float64"):
+        corrupt(images(1).double().numpy(), LEVEL)
+
+
+def test_masking_leaves_no_trace_of_a_lost_pixel():
+    x = torch.full((1000,), -1.0)
+    x[::2] = float("nan")
+    lost = mask(x, 1.0)
+    assert (lost == 0).all() and not torch.signbit(lost).any()

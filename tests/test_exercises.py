@@ -150,7 +150,8 @@ def test_denoising_objective_is_the_packages_loss_less_the_gaussians_constant():
     x, x_tilde, r = draw(BY_NAME["denoising_objective"], 4)
     model = types.SimpleNamespace(encode=lambda images: images, decode=lambda z: gaussian(r(z.flatten(-3)).unflatten(
         -1, (1, 1, -1)), sigma=0.5**0.5))
-    loss = denoising_loss(model, x[:, None, None], lambda clean: x_tilde[:, :, None, None], samples=len(x_tilde))
+    each = iter(x_tilde[:, :, None, None])
+    loss = denoising_loss(model, x[:, None, None], lambda clean: next(each), samples=len(x_tilde))
     result = EXERCISES[BY_NAME["denoising_objective"]].reference(x, x_tilde, r)
     torch.testing.assert_close(result, loss - x.shape[1] / 2 * math.log(math.pi), rtol=1e-10, atol=1e-10)
 
@@ -713,7 +714,11 @@ def test_a_missing_return_is_told_from_a_stub(answer, hint):
     assert verdict.passed is None and ("is the `return` missing?" in verdict.message) == hint
 
 
-@pytest.mark.parametrize("answer", [lambda x, u, level: functional.dropout(x, level),
+def test_dropout_is_recognised_though_it_draws_its_own_random_numbers():
+    named(BY_NAME["mask_with"], lambda x, u, level: functional.dropout(x, level), "rescaled as dropout does")
+
+
+@pytest.mark.parametrize("answer", [lambda x, u, level: torch.where(torch.rand_like(x) < level, 1.0, x),
                                     lambda x, u, level: x * (torch.rand_like(x) >= level)])
 def test_an_answer_with_random_numbers_of_its_own_is_told_so(answer):
     verdict = check(BY_NAME["mask_with"], answer)

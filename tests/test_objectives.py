@@ -90,7 +90,8 @@ def test_denoising_loss_is_the_mean_over_the_corruptions_against_the_clean_image
     ae = Autoencoder(2, (3,), (1, 2, 2), likelihood="gaussian", sigma=0.5).double()
     x = torch.rand(1, 1, 2, 2, dtype=torch.float64)
     masked = all_masks(x[None])
-    loss = denoising_loss(ae, x, lambda copies: masked.unsqueeze(1), samples=16)
+    each = iter(masked[:, None])
+    loss = denoising_loss(ae, x, lambda clean: next(each), samples=16)
     by_hand = [-torch.distributions.Normal(ae.reconstruct(one), 0.5).log_prob(x[0]).sum() for one in masked]
     torch.testing.assert_close(loss, torch.stack(by_hand).mean()[None], rtol=1e-12, atol=1e-12)
 
@@ -104,7 +105,8 @@ def test_denoising_loss_without_noise_is_the_reconstruction_loss():
 def test_denoising_loss_estimates_the_enumerated_expectation():
     ae = Autoencoder(2, (3,), (1, 2, 2), likelihood="gaussian").double()
     x = torch.rand(1, 1, 2, 2, dtype=torch.float64)
-    exact = denoising_loss(ae, x, lambda copies: all_masks(x[None]).unsqueeze(1), samples=16).item()
+    each = iter(all_masks(x[None])[:, None])
+    exact = denoising_loss(ae, x, lambda clean: next(each), samples=16).item()
     draw = functools.partial(mask, level=0.5, generator=torch.Generator().manual_seed(0))
     estimates = torch.stack([denoising_loss(ae, x, draw, samples=20)[0] for _ in range(500)])
     assert abs(estimates.mean() - exact) <= 4 * estimates.std() / 500**0.5
@@ -114,10 +116,15 @@ def test_denoising_loss_draws_samples_times_and_gives_one_number_an_image():
     seen = []
     ae = Autoencoder(2, (3,), (1, 2, 2), likelihood="gaussian")
     loss = denoising_loss(ae, torch.rand(5, 1, 2, 2), lambda copies: seen.append(copies.shape) or copies, samples=7)
-    assert loss.shape == (5,) and seen == [(7, 5, 1, 2, 2)]
+    assert loss.shape == (5,) and seen == [(5, 1, 2, 2)] * 7
 
 
-@pytest.mark.parametrize("samples", [0, -1])
+def test_denoising_loss_refuses_a_corruption_that_changes_the_shape():
+    with pytest.raises(ValueError, match=r"shape \(5, 1, 2, 2\); it gave \(5, 2, 2\)"):
+        denoising_loss(Autoencoder(2, (), (1, 2, 2)), torch.rand(5, 1, 2, 2), lambda x: x[:, 0])
+
+
+@pytest.mark.parametrize("samples", [0, -1, 1.5, "3"])
 def test_denoising_loss_refuses_no_samples(samples):
     with pytest.raises(ValueError, match=f"1 or more; got {samples}"):
         denoising_loss(Autoencoder(2, (), (1, 2, 2)), torch.rand(5, 1, 2, 2), lambda x: x, samples)

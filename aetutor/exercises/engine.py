@@ -6,7 +6,7 @@ import inspect
 import linecache
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -29,6 +29,8 @@ class Exercise:
     inputs: `inputs(size, generator) -> tuple` of float64 tensors and numbers, fresh arguments for the function; larger
         sizes are larger inputs. None for an exercise that asks for a number.
     rtol: the relative tolerance, against the largest entry of the expected result.
+    signs: name of a mistake -> predicate of the arguments and the result (float64), for answers that draw random
+        numbers of their own, so that no function can give the same.
     """
 
     prompt: str
@@ -37,6 +39,7 @@ class Exercise:
     why: dict[str, str]
     inputs: Callable[[int, torch.Generator], tuple] | None = None
     rtol: float = 1e-4
+    signs: dict[str, Callable[..., bool]] = field(default_factory=dict)
 
     def __repr__(self):
         return self.prompt
@@ -82,8 +85,10 @@ def mark(number: str, exercise: Exercise, answer) -> Verdict:
     if not wrong:
         tried = f" ({len(trials)} random inputs, in float32 and float64)" if exercise.inputs else ""
         return Verdict(True, None, f"✓ Exercise {number}: right{tried}.")
+    shown = [name for name, sign in exercise.signs.items()
+             if all(_shows(sign, trial, result) for trial, result in zip(trials, results, strict=True))]
     for name, mistake in exercise.mistakes.items():
-        if _matches(mistake, trials, results, exercise.rtol):
+        if name in shown or _matches(mistake, trials, results, exercise.rtol):
             why = f"A typical mistake: {name}. {exercise.why[name]}"
             return Verdict(False, name, f"✗ Exercise {number}: not yet. {why}")
     smallest = wrong[0]  # the trials grow
@@ -150,6 +155,13 @@ def _repeats(answer, trial, result) -> bool:
     try:
         return _equal(_run(answer, trial), result, 1e-12)
     except Exception:
+        return False
+
+
+def _shows(sign, trial, result) -> bool:
+    try:
+        return bool(sign(*trial, result))
+    except Exception:  # a result of another shape
         return False
 
 

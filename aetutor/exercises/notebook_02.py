@@ -33,16 +33,23 @@ def _masking_inputs(size: int, g: torch.Generator) -> tuple:
     return 0.2 + 0.7 * _uniform(g, size, 2 * size + 2), u, level
 
 
+def _looks_like_dropout(x, u, level, result):
+    """Each pixel is 0 or x / (1 - level), whatever u says."""
+    return ((result == 0) | torch.isclose(result, x.double() / (1 - level), rtol=1e-4)).all()
+
+
 EXERCISE_1 = Exercise(
     prompt="Write `mask_with(x, u, level)`: a pixel of x is set to 0 where its number in u is below level, and stays "
            "as it is elsewhere. x and u have the same shape.",
     inputs=_masking_inputs,
     reference=mask_with,
+    signs={"rescaled as dropout does": _looks_like_dropout},
     mistakes={
         "rescaled as dropout does": lambda x, u, level: mask_with(x, u, level) / (1 - level),
         "the level taken for the probability to keep": lambda x, u, level: x * (u < level),
         "the level taken for the probability to keep, with 1 - level": lambda x, u, level: x * (u >= 1 - level),
         "rescaled by the level": lambda x, u, level: mask_with(x, u, level) / level,
+        "the level taken for the probability to keep, and rescaled": lambda x, u, level: x * (u < level) / level,
         "the mean instead of a draw": lambda x, u, level: (1 - level) * x,
         "lost pixels become white": lambda x, u, level: torch.where(u < level, torch.ones_like(x), x),
         "lost pixels become noise": lambda x, u, level: torch.where(u < level, u, x),
@@ -58,6 +65,8 @@ EXERCISE_1 = Exercise(
         "the level taken for the probability to keep, with 1 - level":
             "A pixel is lost where u < level. You lose it where u < 1 - level.",
         "rescaled by the level": "The survivors stay as they are.",
+        "the level taken for the probability to keep, and rescaled":
+            "The level is the probability that a pixel is *lost*, and the survivors stay as they are.",
         "the mean instead of a draw": "That is E[x_tilde|x], equation (2.1). Each pixel is either lost or as it was.",
         "lost pixels become white": "Lost pixels become 0, which is black.",
         "lost pixels become noise": "Lost pixels become 0.",
@@ -141,6 +150,11 @@ EXERCISE_3 = Exercise(
     mistakes={
         "the target is corrupted, too": lambda x, x_tilde, r: (r(x_tilde) - x_tilde).square().sum(-1).mean(0),
         "the clean image is restored": lambda x, x_tilde, r: (r(x) - x).square().sum(-1),
+        "the target is corrupted, too, and the mean is taken over the pixels":
+            lambda x, x_tilde, r: (r(x_tilde) - x_tilde).square().mean(-1).mean(0),
+        "the outputs are averaged instead of the losses, and the mean is taken over the pixels":
+            lambda x, x_tilde, r: (r(x_tilde).mean(0) - x).square().mean(-1),
+        "the sum over everything": lambda x, x_tilde, r: (r(x_tilde) - x).square().sum(),
         "the outputs are averaged instead of the losses":
             lambda x, x_tilde, r: (r(x_tilde).mean(0) - x).square().sum(-1),
         "the inputs are averaged instead of the losses":
@@ -163,6 +177,11 @@ EXERCISE_3 = Exercise(
     why={
         "the target is corrupted, too":
             "The target is the clean x. Against x_tilde the network would learn to copy, noise and all.",
+        "the target is corrupted, too, and the mean is taken over the pixels":
+            "The target is the clean x, and L is summed over the D pixels.",
+        "the outputs are averaged instead of the losses, and the mean is taken over the pixels":
+            "Take the loss of each output first, summed over the pixels, and then the mean of the losses.",
+        "the sum over everything": "Sum over the pixels, mean over the samples, and leave the images apart.",
         "the clean image is restored": "The input is the corrupted image: r(x_tilde).",
         "the outputs are averaged instead of the losses":
             "The expectation is over losses. Averaging the outputs first hides how much they scatter: the squared "
@@ -269,6 +288,8 @@ EXERCISE_5 = Exercise(
     mistakes={
         "σ where σ² belongs": _memory(lambda d, sigma: -d / (2 * sigma)),
         "the ½ is missing": _memory(lambda d, sigma: -d / sigma**2),
+        "σ where σ² belongs, and the ½ is missing": _memory(lambda d, sigma: -d / sigma),
+        "the distance is not squared, and σ where σ² belongs": _memory(lambda d, sigma: -d.sqrt() / (2 * sigma)),
         "2σ squared instead of 2σ²": _memory(lambda d, sigma: -d / (2 * sigma) ** 2),
         "multiplied by 2σ² (brackets)": _memory(lambda d, sigma: -d / 2 * sigma**2),
         "the distance is not squared": _memory(lambda d, sigma: -d.sqrt() / (2 * sigma**2)),
@@ -288,6 +309,8 @@ EXERCISE_5 = Exercise(
     why={
         "σ where σ² belongs": "The Gaussian has the variance in its exponent: 2σ².",
         "the ½ is missing": "The exponent is -‖x_tilde - x‖² / 2σ², with a 2.",
+        "σ where σ² belongs, and the ½ is missing": "The exponent is -‖x_tilde - x‖² / 2σ².",
+        "the distance is not squared, and σ where σ² belongs": "The exponent is -‖x_tilde - x‖² / 2σ², both squared.",
         "2σ squared instead of 2σ²": "2σ² is 2 times σ², not (2σ)² = 4σ².",
         "multiplied by 2σ² (brackets)": "`a / 2 * sigma**2` multiplies by sigma²: write a / (2 * sigma**2).",
         "the distance is not squared": "torch.cdist gives the distance; the exponent has its square.",
@@ -320,6 +343,11 @@ EXERCISE_6 = Exercise(
         "σ where σ² belongs": lambda x_tilde, restored, sigma: (restored - x_tilde) / sigma,
         "the wrong sign, and σ where σ² belongs": lambda x_tilde, restored, sigma: (x_tilde - restored) / sigma,
         "σ² is missing": lambda x_tilde, restored, sigma: restored - x_tilde,
+        "the wrong sign, and σ² is missing": lambda x_tilde, restored, sigma: x_tilde - restored,
+        "the wrong sign, and divided by 2σ²": lambda x_tilde, restored, sigma: (x_tilde - restored) / (2 * sigma**2),
+        "the wrong sign, and multiplied by σ²": lambda x_tilde, restored, sigma: sigma**2 * (x_tilde - restored),
+        "multiplied by σ": lambda x_tilde, restored, sigma: sigma * (restored - x_tilde),
+        "divided by 2σ": lambda x_tilde, restored, sigma: (restored - x_tilde) / (2 * sigma),
         "multiplied by σ²": lambda x_tilde, restored, sigma: sigma**2 * (restored - x_tilde),
         "divided by 2σ²": lambda x_tilde, restored, sigma: (restored - x_tilde) / (2 * sigma**2),
         "the noisy image is not subtracted": lambda x_tilde, restored, sigma: restored / sigma**2,
@@ -333,6 +361,11 @@ EXERCISE_6 = Exercise(
             "The score is one over a grey value, so a difference of grey values must be divided by σ² to give it.",
         "the wrong sign, and σ where σ² belongs": "It points to the restored image, and has σ² below.",
         "σ² is missing": "The correction is σ² times the score: divide by σ².",
+        "the wrong sign, and σ² is missing": "It points to the restored image, and has σ² below.",
+        "the wrong sign, and divided by 2σ²": "It points to the restored image, and has σ² below, without a 2.",
+        "the wrong sign, and multiplied by σ²": "It points to the restored image, and has σ² below.",
+        "multiplied by σ": "The correction is σ² times the score: to get the score, divide by σ².",
+        "divided by 2σ": "Divide by σ², without a 2.",
         "multiplied by σ²": "The correction is σ² times the score: to get the score, divide.",
         "divided by 2σ²": "The ½ of the Gaussian's exponent is gone after the derivative.",
         "the noisy image is not subtracted": "Bring x_tilde to the other side first.",
