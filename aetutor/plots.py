@@ -91,7 +91,7 @@ def curves(x, ys: Mapping[str, object], xlabel: str, ylabel: str, ax: Axes | Non
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.grid(alpha=0.3)
     if len(ys) + len(points) > 1:
-        ax.legend(frameon=False)
+        ax.legend(frameon=False, fontsize="small")
     return ax
 
 
