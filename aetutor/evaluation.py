@@ -1,11 +1,15 @@
 """Evaluation: how good a trained model is, on images it is given."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import log
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from aetutor import corruption
+from aetutor.objectives import importance_weights
+from aetutor.quadrature import batches, check_plane, log_joint, refine
 
 Denoiser = Callable[[Tensor, str, float], Tensor]  # (noisy images (B, C, H, W), kind, level) -> (B, C, H, W)
 TINY = 1e-6  # stands for a standard deviation of 0
@@ -103,3 +107,81 @@ class OptimalMemory:
             logits = (scale * (rows @ self.rows.T) - scale**2 * self.half_squares) / max(sigma, TINY) ** 2
             parts.append(logits.softmax(1) @ self.rows)
         return torch.cat(parts).view_as(x_tilde)
+
+
+class Evidence(NamedTuple):
+    """log p(x) of each image and its ELBO, `(B,)` in nats, by the same quadrature, and how far off both may be."""
+
+    log_px: Tensor
+    elbo: Tensor
+    error: Tensor
+
+
+@torch.no_grad()
+def log_px_importance(model, x: Tensor, samples: int, y: Tensor | None = None) -> Tensor:
+    """log p(x) by importance sampling from q(z|x), images `(N, C, H, W)` -> `(N,)` nats, in bounded memory.
+
+    The importance-weighted bound (notebook 03, equation 3.15) with many samples: on average too low, and by much where
+    q misses a part of the posterior. For latents of two dimensions `log_px_quadrature` is exact.
+    """
+    if not isinstance(samples, int) or samples < 1:
+        raise ValueError(f"samples is how many draws of z to average over, a whole number, 1 or more; got {samples}.")
+    parts = [_log_mean_weight(model, image, label, samples) for image, label in batches(x, y, 50)]
+    return torch.cat(parts)
+
+
+def _log_mean_weight(model, x, y, samples, chunk=100):
+    total = x.new_full((len(x),), -torch.inf)
+    for start in range(0, samples, chunk):
+        weights = importance_weights(model, x, y, min(chunk, samples - start))
+        total = torch.logaddexp(total, weights.logsumexp(0))
+    return total - log(samples)
+
+
+@torch.no_grad()
+def log_px_quadrature(model, x: Tensor, y: Tensor | None = None, tolerance: float = 0.01) -> Evidence:
+    """log p(x) = log ∫ p(x|z) p(z) dz and the ELBO by sums over a grid, for models with two latent dimensions.
+
+    Images `(N, C, H, W)` -> `(N,)` nats each. The square is so wide that it holds every q(z|x) to seven standard
+    deviations, and wider where p(x|z) p(z) has not vanished at its edge; its step is halved until neither number of an
+    image moves by more than `tolerance`; `error` is how much they moved in the last round. The ELBO is that of q put
+    on the grid, so that the gap log_px - elbo is a KL divergence on the grid and never negative. Derived in notebook
+    03, section 2. Raises ValueError for other numbers of latent dimensions or a tolerance that is not positive, and
+    RuntimeError when a step of 1/512 is still too coarse.
+    """
+    check_plane(model)
+    if not tolerance > 0:
+        raise ValueError(f"tolerance is how many nats the answer may be off, more than 0; got {tolerance}.")
+    q_z = model.encode(x) if y is None else model.encode(x, y)
+    reach = (q_z.mean.abs() + 7 * q_z.stddev).amax(1).clamp(min=6.0).ceil()  # (N,), a whole number
+    results = [x.new_empty(len(x)) for _ in Evidence._fields]
+    for radius in reach.unique():
+        chosen = (reach == radius).nonzero()[:, 0]
+        converged = refine(model, x[chosen], None if y is None else y[chosen], radius.item(), tolerance)
+        for result, values in zip(results, converged, strict=True):
+            result[chosen] = values
+    return Evidence(*results)
+
+
+def posterior_grid(model, x: Tensor, y: Tensor | None = None, radius: float = 4.0, points: int = 200):
+    """The true posterior p(z|x) on a square, for models with two latent dimensions.
+
+    Images `(N, C, H, W)` -> (axis `(P,)`, log densities `(N, P, P)` in nats, z_1 along the rows): from -radius to
+    radius, normalised by the sum over the square. Raises ValueError for other numbers of latent dimensions.
+    """
+    check_plane(model)
+    axis = torch.linspace(-radius, radius, points, dtype=x.dtype, device=x.device)
+    with torch.no_grad():
+        joint = log_joint(model, x, y, torch.cartesian_prod(axis, axis)).view(len(x), points, points)
+    cell = (axis[1] - axis[0]).item() ** 2
+    return axis, joint - joint.flatten(1).logsumexp(1)[:, None, None] - log(cell)
+
+
+@torch.no_grad()
+def active_units(model, x: Tensor, y: Tensor | None = None, threshold: float = 0.01) -> int:
+    """How many latent dimensions carry information: those whose posterior mean varies over the images.
+
+    A unit counts where the variance of mu_k over images x `(N, C, H, W)` is above `threshold` (Burda et al. 2016).
+    """
+    mu = (model.encode(x) if y is None else model.encode(x, y)).mean
+    return int((mu.var(0) > threshold).sum())

@@ -6,7 +6,7 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Independent, Normal
 
 from aetutor.likelihoods import LIKELIHOODS, check_sigma
 from aetutor.networks import mlp
@@ -19,11 +19,14 @@ class Autoencoder(nn.Module):
         latent_dim: K, the size of the code.
         hidden: sizes of the encoder's hidden layers; the decoder has them in reverse. `()` is a linear autoencoder.
         image_shape: (C, H, W) of one image.
-        likelihood: "bernoulli" for binary pixels or "gaussian" for grey ones: what the decoder's output means.
-        sigma: the Gaussian's fixed standard deviation; not accepted with "bernoulli".
+        likelihood: what the decoder's output means: "bernoulli" for binary pixels; for grey ones "gaussian" (sigma
+            given), "gaussian_learned" (one sigma), "gaussian_pixelwise", or "continuous_bernoulli".
+        sigma: the standard deviation for "gaussian", default 1; not accepted with the others.
 
     Trained on corrupted images with clean targets, this is the denoising autoencoder.
     """
+
+    code_numbers = 1  # what the encoder gives for each dimension of the code
 
     def __init__(self, latent_dim: int = 2, hidden: tuple[int, ...] = (400,), image_shape=(1, 28, 28),
                  likelihood: str = "bernoulli", sigma: float | None = None):
@@ -35,8 +38,10 @@ class Autoencoder(nn.Module):
                              f"autoencoder; got latent_dim={latent_dim!r}, hidden={hidden!r}.")
         self.latent_dim, self.image_shape = latent_dim, tuple(image_shape)
         self.likelihood, self.family = _likelihood(likelihood, sigma), likelihood
-        self.encoder = mlp(prod(image_shape), *hidden, latent_dim)
-        self.decoder = mlp(latent_dim, *reversed(hidden), prod(image_shape))
+        self.outputs_shape = (2, *image_shape) if likelihood == "gaussian_pixelwise" else tuple(image_shape)
+        self.log_sigma = nn.Parameter(torch.zeros(())) if likelihood == "gaussian_learned" else None
+        self.encoder = mlp(prod(image_shape), *hidden, self.code_numbers * latent_dim)
+        self.decoder = mlp(latent_dim, *reversed(hidden), prod(self.outputs_shape))
 
     def encode(self, x: Tensor) -> Tensor:
         """Images `(…, C, H, W)` -> codes `(…, K)`.
@@ -54,7 +59,12 @@ class Autoencoder(nn.Module):
         self._check_dtype(z, "codes")
         if z.shape[-1:] != (self.latent_dim,):
             raise ValueError(f"Codes must have shape (…, {self.latent_dim}); got {tuple(z.shape)}.")
-        return self.likelihood(self.decoder(z).unflatten(-1, self.image_shape))
+        return self.likelihood(*self._outputs(z))
+
+    def _outputs(self, z: Tensor) -> tuple[Tensor, ...]:
+        """What the likelihood is made from: the decoder's outputs, and the learned log sigma where there is one."""
+        outputs = self.decoder(z).unflatten(-1, self.outputs_shape)
+        return (outputs,) if self.log_sigma is None else (outputs, self.log_sigma)
 
     def forward(self, x: Tensor) -> Tensor:
         """The same as `reconstruct`."""
@@ -92,6 +102,49 @@ class Autoencoder(nn.Module):
         if tensor.dtype != wanted and not torch.is_autocast_enabled(tensor.device.type):
             raise ValueError(f"The model computes in {wanted}; got {what} in {tensor.dtype}: convert them with "
                              f".to({wanted}), or the model.")
+
+
+class VAE(Autoencoder):
+    """Variational autoencoder (Kingma and Welling 2014): the encoder gives a distribution q(z|x), the prior is N(0, I).
+
+    Arguments as for `Autoencoder`. Derived in notebook 03. With `hidden=()` and a Gaussian likelihood it is the
+    linear-Gaussian model, whose evidence is known in closed form.
+    """
+
+    code_numbers = 2  # mu and log_var
+
+    def encode(self, x: Tensor) -> Distribution:
+        """Images `(…, C, H, W)` -> q(z|x) = N(mu, diag exp(log_var)), a distribution over codes `(…, K)`.
+
+        Raises ValueError for images of another shape or dtype.
+        """
+        mu, log_var = super().encode(x).chunk(2, dim=-1)
+        return Independent(LogVarNormal(mu, log_var), 1)
+
+    def prior(self) -> Distribution:
+        """p(z) = N(0, I), on the model's device and in its dtype."""
+        zeros = torch.zeros_like(self.decoder[0].weight[0])  # (K,), the decoder's first input
+        return Independent(LogVarNormal(zeros, zeros), 1)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Images `(…, C, H, W)` -> the mean of p(x|z) at z = mu, the mean of q(z|x), same shape."""
+        return self.decode(self.encode(x).mean).mean
+
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """New images `(count, C, H, W)`: the means of p(x|z) for codes z drawn from the prior."""
+        return super().sample(count, generator)
+
+
+class LogVarNormal(Normal):
+    """A Gaussian that keeps its log variance, as the KL divergence has it, besides its scale."""
+
+    def __init__(self, mu: Tensor, log_var: Tensor):
+        self.log_var = log_var
+        # sigma = exp(log_var / 2), since log_var = log sigma²
+        super().__init__(mu, (log_var / 2).exp(), validate_args=False)
+
+    def expand(self, batch_shape, _instance=None):
+        return LogVarNormal(self.loc.expand(batch_shape), self.log_var.expand(batch_shape))
 
 
 def _likelihood(name: str, sigma: float | None):

@@ -1,7 +1,9 @@
-"""Objectives: one number an image, shape `(B,)`, in nats, summed over the pixels. The mean over images is the
+"""Objectives: one number an image, shape `(B,)`, in nats, summed over pixels and latents. The mean over images is the
 trainer's, or yours."""
 
 from collections.abc import Callable
+from math import log
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,3 +34,56 @@ def denoising_loss(model, x: Tensor, corrupt: Callable[[Tensor], Tensor], sample
     if x_tilde.shape[1:] != x.shape:
         raise ValueError(f"corrupt must keep the images' shape {tuple(x.shape)}; it gave {tuple(x_tilde.shape[1:])}.")
     return -model.decode(model.encode(x_tilde)).log_prob(x).mean(0)
+
+
+class Elbo(NamedTuple):
+    """The evidence lower bound of each image and its two parts, each `(B,)`, in nats: elbo = log_px_z - beta · kl."""
+
+    elbo: Tensor
+    log_px_z: Tensor
+    kl: Tensor
+
+
+def gaussian_kl(mu: Tensor, log_var: Tensor) -> Tensor:
+    """KL(N(mu, diag exp(log_var)) ‖ N(0, I)), `(…, K)` twice -> `(…,)` nats (notebook 03, equation 3.7).
+
+    ½ Σ_k (mu_k² + sigma_k² - 1 - log sigma_k²): Kingma and Welling 2014, appendix B.
+    """
+    return 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(-1)
+
+
+def elbo(model, x: Tensor, y: Tensor | None = None, samples: int = 1, beta: float = 1.0) -> Elbo:
+    """log p(x) >= E_q[log p(x|z)] - KL(q(z|x) ‖ p(z)), the expectation by S samples of z: `(B, C, H, W)` -> `(B,)`.
+
+    Unbiased for any S, and differentiable through the samples (notebook 03, equations 3.6, 3.8 and 3.14). `beta` weighs
+    the KL (Higgins et al. 2017); 1 is the bound. `y` are labels `(B,)`, for a conditional model. Raises ValueError for
+    `samples` below 1.
+    """
+    q_z, label = _posterior(model, x, y, samples)
+    z = q_z.rsample((samples,))  # (S, B, K)
+    log_px_z = model.decode(z, *label).log_prob(x).mean(0)
+    kl = gaussian_kl(q_z.mean, q_z.base_dist.log_var)
+    return Elbo(log_px_z - beta * kl, log_px_z, kl)
+
+
+def importance_weighted_bound(model, x: Tensor, y: Tensor | None = None, samples: int = 1) -> Tensor:
+    """log (1/K) Σ_k p(x|z_k) p(z_k) / q(z_k|x) for K = `samples` draws from q(z|x): `(B, C, H, W)` -> `(B,)` nats.
+
+    Its mean rises with K from the ELBO towards log p(x) (Burda et al. 2016; notebook 03, equation 3.15). Raises
+    ValueError for `samples` below 1.
+    """
+    return importance_weights(model, x, y, samples).logsumexp(0) - log(samples)
+
+
+def importance_weights(model, x: Tensor, y: Tensor | None, samples: int) -> Tensor:
+    """log p(x|z) + log p(z) - log q(z|x) for `samples` draws z from q(z|x): `(S, B)` nats."""
+    q_z, label = _posterior(model, x, y, samples)
+    z = q_z.rsample((samples,))
+    return model.decode(z, *label).log_prob(x) + model.prior().log_prob(z) - q_z.log_prob(z)
+
+
+def _posterior(model, x, y, samples):
+    if not isinstance(samples, int) or samples < 1:
+        raise ValueError(f"samples is how many draws of z to average over, a whole number, 1 or more; got {samples}.")
+    label = () if y is None else (y,)
+    return model.encode(x, *label), label

@@ -8,11 +8,30 @@ import sys
 import numpy as np
 import pytest
 import torch
-from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+from torch.distributions import (
+    Categorical,
+    Independent,
+    MixtureSameFamily,
+    MultivariateNormal,
+    Normal,
+    kl_divergence,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from aetutor import corruption
-from aetutor.evaluation import OptimalMemory, median_filter, psnr, psnr_by_level, squared_error
+from aetutor.evaluation import (
+    Evidence,
+    OptimalMemory,
+    active_units,
+    log_px_importance,
+    log_px_quadrature,
+    median_filter,
+    posterior_grid,
+    psnr,
+    psnr_by_level,
+    squared_error,
+)
+from aetutor.models import VAE
 
 KINDS = list(corruption.KINDS)
 
@@ -335,3 +354,259 @@ def test_a_memory_of_all_of_mnist_needs_less_than_half_a_gigabyte_besides():
     pytest.importorskip("resource")
     result = subprocess.run([sys.executable, "-c", MEMORY_PROBE], capture_output=True, text=True, check=True)
     assert float(result.stdout) < 0.5
+
+
+# --- the evidence, against the linear-Gaussian model in closed form --------------------------------------------------
+
+PIXELS, SIGMA = 12, 0.5
+
+
+def linear_vae(orthogonal=False):
+    """p(x) = N(b, W Wᵀ + sigma² I), 12 pixels and 2 latents; with orthogonal columns of W the posterior is diagonal."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        vae = VAE(2, (), (1, 3, 4), likelihood="gaussian", sigma=SIGMA).double()
+    w = 0.4 * noise(PIXELS, 2, seed=2)
+    with torch.no_grad():
+        vae.decoder[0].weight.copy_(torch.linalg.qr(w).Q * torch.tensor([0.7, 1.6]) if orthogonal else w)
+        vae.encoder[0].weight[2:] *= 0.3
+        vae.encoder[0].bias[2:] -= 2
+    return vae
+
+
+def pictures(count=7):
+    return torch.rand(count, 1, 3, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def parts(vae):
+    return vae.decoder[0].weight.detach(), vae.decoder[0].bias.detach()
+
+
+def exact_log_px(vae, x):
+    w, b = parts(vae)
+    return MultivariateNormal(b, w @ w.T + SIGMA**2 * torch.eye(PIXELS).double()).log_prob(x.flatten(1))
+
+
+def exact_posterior(vae, x):
+    """N(A⁻¹ Wᵀ (x - b) / sigma², A⁻¹) with A = I + Wᵀ W / sigma²."""
+    w, b = parts(vae)
+    covariance = torch.linalg.inv(torch.eye(2).double() + w.T @ w / SIGMA**2)
+    return MultivariateNormal((x.flatten(1) - b) @ w @ covariance / SIGMA**2, covariance)
+
+
+@torch.no_grad()
+def exact_elbo(vae, x):
+    w, b = parts(vae)
+    mu, log_var = (x.flatten(1) @ vae.encoder[0].weight.T + vae.encoder[0].bias).chunk(2, 1)
+    q_z = Normal(mu, (log_var / 2).exp())
+    squared = (x.flatten(1) - b - mu @ w.T).square().sum(1) + q_z.variance @ w.square().sum(0)
+    log_px_z = -squared / (2 * SIGMA**2) - PIXELS / 2 * math.log(2 * math.pi * SIGMA**2)
+    return log_px_z - kl_divergence(q_z, Normal(0.0, 1.0)).sum(1)
+
+
+@torch.no_grad()
+def with_the_exact_posterior(vae):
+    (w, b), covariance = parts(vae), exact_posterior(vae, pictures()).covariance_matrix
+    to_mean = covariance[0] @ w.T / SIGMA**2
+    vae.encoder[0].weight.copy_(torch.cat([to_mean, torch.zeros_like(to_mean)]))
+    vae.encoder[0].bias.copy_(torch.cat([-to_mean @ b, covariance[0].diagonal().log()]))
+    return vae
+
+
+@torch.no_grad()
+def with_encoder(vae, mu=(0.0, 0.0), log_var=(0.0, 0.0)):
+    """The same q for every image."""
+    vae.encoder[0].weight.zero_()
+    vae.encoder[0].bias.copy_(torch.tensor([*mu, *log_var]))
+    return vae
+
+
+@pytest.mark.parametrize("samples", [1, 3, 250])
+def test_with_the_exact_posterior_importance_sampling_is_exact_for_any_number_of_samples(samples):
+    torch.manual_seed(0)
+    vae, x = with_the_exact_posterior(linear_vae(orthogonal=True)), pictures(70)
+    torch.testing.assert_close(log_px_importance(vae, x, samples), exact_log_px(vae, x), rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("samples", [1, 150, 230])
+def test_importance_sampling_estimates_the_evidence_without_bias(samples):
+    torch.manual_seed(0)
+    vae, x = with_encoder(linear_vae(), (0.3, -0.2), (0.5, 0.5)), pictures(1)
+    ratio = (log_px_importance(vae, x.expand(3000, -1, -1, -1), samples) - exact_log_px(vae, x)).exp()
+    assert abs(ratio.mean() - 1) < 4 * ratio.std() / 3000**0.5
+
+
+def test_with_many_samples_importance_sampling_comes_close_to_the_evidence():
+    torch.manual_seed(0)
+    vae, x = with_encoder(linear_vae()), pictures()
+    torch.testing.assert_close(log_px_importance(vae, x, 20_000), exact_log_px(vae, x), rtol=0, atol=0.1)
+
+
+def test_quadrature_is_the_closed_form():
+    vae, x = linear_vae(), pictures()
+    evidence = log_px_quadrature(vae, x)
+    assert isinstance(evidence, Evidence) and all(part.shape == (7,) for part in evidence)
+    torch.testing.assert_close(evidence.log_px, exact_log_px(vae, x), rtol=0, atol=1e-6)
+    torch.testing.assert_close(evidence.elbo, exact_elbo(vae, x), rtol=0, atol=1e-6)
+
+
+def test_quadrature_finds_no_gap_where_q_is_the_posterior():
+    vae, x = with_the_exact_posterior(linear_vae(orthogonal=True)), pictures()
+    evidence = log_px_quadrature(vae, x)
+    torch.testing.assert_close(evidence.log_px, evidence.elbo, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize(("mu", "log_var"), [((0.0, 0.0), (1.0, 0.5)), ((-9.0, 7.0), (0.0, -1.0)),
+                                             ((1.0, 0.0), (-6.0, 1.0)), ((0.1, -0.7), (-7.0, -7.0))],
+                         ids=["wide", "far", "one narrow", "narrow"])
+def test_quadrature_holds_every_q(mu, log_var):
+    vae, x = with_encoder(linear_vae(), mu, log_var), pictures(2)
+    evidence = log_px_quadrature(vae, x)
+    torch.testing.assert_close(evidence.log_px, exact_log_px(vae, x), rtol=0, atol=1e-6)
+    torch.testing.assert_close(evidence.elbo, exact_elbo(vae, x), rtol=0, atol=1e-3)
+    assert ((evidence.elbo - exact_elbo(vae, x)).abs() <= evidence.error + 1e-6).all()
+
+
+def test_images_with_another_reach_each_keep_their_place():
+    vae, x = linear_vae(), pictures()
+    with torch.no_grad():
+        vae.encoder[0].weight[:2] *= 25  # the means go in and out of the smallest square
+    assert vae.encode(x).mean.abs().amax(1).round().unique().numel() > 2
+    evidence = log_px_quadrature(vae, x)
+    torch.testing.assert_close(evidence.log_px, exact_log_px(vae, x), rtol=0, atol=1e-6)
+    torch.testing.assert_close(evidence.elbo, exact_elbo(vae, x), rtol=1e-6, atol=1e-5)
+
+
+def test_quadrature_finds_a_posterior_that_q_misses():
+    vae = with_encoder(linear_vae())
+    w, b = parts(vae)
+    x = (b + w @ torch.tensor([9.0, -8.0]).double()).view(1, 1, 3, 4)
+    evidence = log_px_quadrature(vae, x)
+    assert ((evidence.log_px - exact_log_px(vae, x)).abs() <= evidence.error + 0.01).all()
+
+
+def test_quadrature_keeps_single_precision_and_is_still_close():
+    vae, x = linear_vae(), pictures()
+    exact, bound = exact_log_px(vae, x), exact_elbo(vae, x)
+    evidence = log_px_quadrature(vae.float(), x.float())
+    assert {part.dtype for part in evidence} == {torch.float32}
+    torch.testing.assert_close(evidence.log_px.double(), exact, rtol=0, atol=1e-3)
+    torch.testing.assert_close(evidence.elbo.double(), bound, rtol=0, atol=1e-3)
+    assert log_px_importance(vae, x.float(), 5).dtype == torch.float32
+
+
+@pytest.mark.parametrize("latent_dim", [1, 3])
+@pytest.mark.parametrize("of_images", [log_px_quadrature, posterior_grid])
+def test_other_latent_sizes_are_refused_with_what_to_use(latent_dim, of_images):
+    vae = VAE(latent_dim, (), (1, 3, 4)).double()
+    with pytest.raises(ValueError, match=f"two latent dimensions; this model has {latent_dim}: use log_px_importance"):
+        of_images(vae, pictures().round())
+
+
+@pytest.mark.parametrize("tolerance", [0.0, -1.0, float("nan")])
+def test_a_tolerance_that_is_not_positive_is_refused(tolerance):
+    with pytest.raises(ValueError, match="more than 0; got"):
+        log_px_quadrature(linear_vae(), pictures(1), tolerance=tolerance)
+
+
+def test_a_tolerance_that_cannot_be_reached_is_an_error(tolerance=1e-30):
+    vae = linear_vae(orthogonal=True)
+    with torch.no_grad():
+        vae.decoder[0].weight *= 15  # narrow, so that few blocks are refined to the end
+    with pytest.raises(RuntimeError, match="not converged to .* nats .*: give a larger tolerance, or use"):
+        log_px_quadrature(with_the_exact_posterior(vae), pictures(1), tolerance=tolerance)
+
+
+class Labelled(VAE):
+    """A conditional model: the label moves q and, the other way, the decoder's codes."""
+
+    def encode(self, x, y):
+        q_z = super().encode(x)
+        q_z.base_dist.loc = q_z.base_dist.loc - y[:, None]
+        return q_z
+
+    def decode(self, z, y):
+        return super().decode(z + y[..., None])
+
+
+def labelled():
+    plain = linear_vae()
+    vae = Labelled(2, (), (1, 3, 4), likelihood="gaussian", sigma=SIGMA).double()
+    vae.load_state_dict(plain.state_dict())
+    return vae
+
+
+def test_with_labels_it_is_the_evidence_given_the_label():
+    torch.manual_seed(0)
+    vae, x, y = with_encoder(labelled()), pictures(60), torch.tensor([0, 1, 2] * 20)
+    w, b = parts(vae)
+    moved = (x.flatten(1) - y[:, None] * (w @ torch.ones(2).double())).view_as(x)  # W (z + y) + b
+    exact = exact_log_px(vae, moved)
+    torch.testing.assert_close(log_px_quadrature(vae, x, y).log_px, exact, rtol=0, atol=1e-6)
+    torch.testing.assert_close(log_px_importance(vae, x, 4000, y), exact, rtol=0, atol=0.4)
+    axis, posterior = posterior_grid(vae, x, y, radius=6.0)
+    at = torch.cartesian_prod(axis, axis).view(200, 200, 1, 2)
+    expected = exact_posterior(vae, moved).log_prob(at).permute(2, 0, 1)
+    torch.testing.assert_close(posterior.exp(), expected.exp(), rtol=0, atol=1e-6)
+
+
+# --- the true posterior on a grid ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("radius", "points"), [(5.0, 200), (6.0, 161)])
+def test_the_posterior_on_a_grid_is_the_exact_density_and_sums_to_one(radius, points):
+    vae, x = linear_vae(), pictures()
+    axis, posterior = posterior_grid(vae, x, radius=radius, points=points)
+    assert axis.shape == (points,) and posterior.shape == (7, points, points) and not posterior.requires_grad
+    assert (axis[0].item(), axis[-1].item()) == (-radius, radius)
+    step = 2 * radius / (points - 1)
+    np.testing.assert_allclose(posterior.exp().sum((1, 2)).numpy() * step**2, np.ones(7), rtol=1e-9)
+    z = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1)[:, :, None]
+    torch.testing.assert_close(posterior, exact_posterior(vae, x).log_prob(z).permute(2, 0, 1), rtol=1e-8, atol=1e-6)
+
+
+def test_the_posterior_grid_is_four_wide_unless_told():
+    axis, posterior = posterior_grid(linear_vae(), pictures(2))
+    assert (axis[0].item(), axis[-1].item(), len(axis), posterior.dtype) == (-4, 4, 200, torch.float64)
+
+
+# --- active units ----------------------------------------------------------------------------------------------------
+
+
+def test_no_unit_of_a_constant_encoder_is_active_and_every_unit_of_a_varying_one_is():
+    assert active_units(with_encoder(linear_vae(), (3.0, -2.0)), pictures()) == 0
+    vae = VAE(5, (), (1, 3, 4)).double()
+    with torch.no_grad():
+        vae.encoder[0].weight[:5] = torch.eye(5, 12)
+    assert active_units(vae, pictures(200)) == 5  # pixels from 0 to 1 have a variance of 1/12
+
+
+@torch.no_grad()
+def test_a_unit_is_active_above_the_threshold_in_the_variance_of_its_mean():
+    vae = VAE(3, (), (1, 3, 4)).double()
+    vae.encoder[0].weight.zero_()
+    vae.encoder[0].weight[:3, 0] = torch.tensor([0.02, 0.3, 2.0])
+    vae.encoder[0].weight[3:] = 1.0  # the variances of q vary too, and do not count
+    x = pictures(2)
+    x[:, 0, 0, 0] = torch.tensor([0.0, 1.0])  # mu_k has the variance weight² / 2: 0.0002, 0.045, 2
+    assert [active_units(vae, x, threshold=t) for t in (1e-4, 0.01, 0.044, 0.046, 1.9, 2.1)] == [3, 2, 2, 1, 1, 0]
+    assert active_units(vae, x) == 2 and isinstance(active_units(vae, x), int)
+
+
+@torch.no_grad()
+def test_active_units_take_labels():
+    vae, x = labelled(), pictures(1).expand(4, -1, -1, -1)
+    assert active_units(vae, x, torch.zeros(4)) == 0 and active_units(vae, x, torch.tensor([0.0, 1.0, 2.0, 3.0])) == 2
+
+
+# --- what all of them leave behind -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("of_images", [lambda vae, x: log_px_importance(vae, x, 3), log_px_quadrature,
+                                       lambda vae, x: posterior_grid(vae, x)[1]],
+                         ids=["importance", "quadrature", "grid"])
+def test_no_gradients_are_kept_and_none_reach_the_weights(of_images):
+    vae, x = linear_vae(), pictures(2).requires_grad_()
+    numbers = of_images(vae, x)
+    assert not any(part.requires_grad for part in numbers)
+    assert all(weight.grad is None and weight.requires_grad for weight in vae.parameters())

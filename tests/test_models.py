@@ -1,20 +1,22 @@
-"""The autoencoder, against the same machine written in numpy."""
+"""The models, against the same machines written in numpy."""
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.distributions import Independent, Normal
 
-from aetutor.models import Autoencoder
+from aetutor.likelihoods import LIKELIHOODS
+from aetutor.models import VAE, Autoencoder, LogVarNormal
 
 SHAPE = (2, 3, 4)
 RELU, SIGMOID = (lambda a: np.maximum(a, 0)), (lambda a: 1 / (1 + np.exp(-a)))
 
 
-def model(**arguments):
+def model(kind=Autoencoder, **arguments):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Autoencoder(**{"latent_dim": 2, "hidden": (5, 3), "image_shape": SHAPE} | arguments).double()
+        return kind(**{"latent_dim": 2, "hidden": (5, 3), "image_shape": SHAPE} | arguments).double()
 
 
 def images(*batch, shape=SHAPE):
@@ -171,3 +173,119 @@ def test_arguments_of_the_wrong_kind_are_named(arguments):
     ((name, value),) = arguments.items()
     with pytest.raises(ValueError, match=rf"{name}.*got.*{value}"):
         Autoencoder(**arguments)
+
+
+# --- the likelihoods -------------------------------------------------------------------------------------------------
+
+
+def continuous_bernoulli_mean(a):
+    return 0.5 / np.tanh(a / 2) + 0.5 - 1 / a
+
+
+@pytest.mark.parametrize(("likelihood", "squash"), [
+    ("bernoulli", SIGMOID), ("gaussian", lambda a: a), ("gaussian_learned", lambda a: a),
+    ("continuous_bernoulli", continuous_bernoulli_mean), ("gaussian_pixelwise", lambda a: a[:, :24])])
+@pytest.mark.parametrize("kind", [Autoencoder, VAE])
+def test_every_likelihoods_mean_is_that_of_the_decoders_numbers(kind, likelihood, squash):
+    ae, z = model(kind, likelihood=likelihood), torch.linspace(-2, 2, 10, dtype=torch.float64).view(5, 2)
+    y = squash(through(ae.decoder, z.numpy())).reshape(5, *SHAPE)
+    np.testing.assert_allclose(ae.decode(z).mean.detach().numpy(), y, rtol=1e-8, atol=1e-9)
+    assert ae.decode(z).batch_shape == (5,) and ae.decode(z).event_shape == SHAPE
+
+
+def test_a_sigma_for_each_pixel_comes_from_the_second_half_of_the_decoders_numbers():
+    ae, z = model(likelihood="gaussian_pixelwise"), torch.linspace(-2, 2, 10, dtype=torch.float64).view(5, 2)
+    spread = through(ae.decoder, z.numpy())[:, 24:].reshape(5, *SHAPE)
+    np.testing.assert_allclose(ae.decode(z).stddev.detach().numpy(), 0.01 + np.log1p(np.exp(spread)), rtol=1e-12)
+    assert ae.outputs_shape == (2, *SHAPE)
+
+
+def test_one_learned_sigma_is_a_parameter_that_begins_at_1_and_gets_a_gradient():
+    ae, z = model(likelihood="gaussian_learned"), torch.zeros(3, 2, dtype=torch.float64)
+    assert "log_sigma" in dict(ae.named_parameters()) and ae.decode(z).stddev.unique().item() == 1
+    with torch.no_grad():
+        ae.log_sigma.fill_(-1.5)
+    np.testing.assert_allclose(ae.decode(z).stddev.detach().numpy(), np.full((3, *SHAPE), np.exp(-1.5)))
+    ae.decode(z).log_prob(images(3)).sum().backward()
+    assert ae.log_sigma.grad.abs() > 0
+
+
+@pytest.mark.parametrize("likelihood", [name for name in LIKELIHOODS if name != "gaussian_learned"])
+def test_only_one_family_has_a_learned_sigma(likelihood):
+    assert model(likelihood=likelihood).log_sigma is None
+
+
+@pytest.mark.parametrize("likelihood", [name for name in LIKELIHOODS if name != "gaussian"])
+def test_sigma_is_refused_by_every_family_but_the_gaussian(likelihood):
+    with pytest.raises(ValueError, match=f"sigma belongs to the Gaussian.*likelihood='{likelihood}'"):
+        model(VAE, likelihood=likelihood, sigma=0.5)
+
+
+# --- the variational autoencoder -------------------------------------------------------------------------------------
+
+
+def test_the_encoder_gives_means_and_log_variances():
+    vae, x = model(VAE, latent_dim=3), images(7)
+    numbers = through(vae.encoder, x.numpy().reshape(7, -1))
+    q_z = vae.encode(x)
+    assert numbers.shape == (7, 6) and q_z.batch_shape == (7,) and q_z.event_shape == (3,)
+    np.testing.assert_allclose(q_z.mean.detach().numpy(), numbers[:, :3], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(q_z.base_dist.log_var.detach().numpy(), numbers[:, 3:], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(q_z.variance.detach().numpy(), np.exp(numbers[:, 3:]), rtol=1e-12)
+
+
+def test_a_gaussian_by_its_log_variance_is_torchs():
+    mu, log_var = images(2, 5).flatten(1).unbind(0)
+    z = images(4, 120, shape=())
+    ours, theirs = LogVarNormal(mu, log_var), Normal(mu, (0.5 * log_var).exp())
+    torch.testing.assert_close(ours.log_prob(z), theirs.log_prob(z), rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(ours.expand((4, 120)).log_prob(z), theirs.log_prob(z), rtol=1e-13, atol=1e-13)
+    assert ours.expand((4, 120)).log_var.shape == (4, 120)
+
+
+def test_the_prior_is_standard_normal_on_the_models_type():
+    vae, z = model(VAE, latent_dim=3), 3 * images(5, 3, shape=())
+    expected = -0.5 * (z.numpy() ** 2).sum(1) - 1.5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(vae.prior().log_prob(z).numpy(), expected, rtol=1e-13)
+    assert vae.prior().event_shape == (3,) and vae.prior().mean.dtype == torch.float64
+    assert not vae.prior().mean.requires_grad and vae.float().prior().mean.dtype == torch.float32
+    assert vae.to("meta").prior().mean.device.type == "meta"
+
+
+def test_the_reconstruction_is_decoded_from_the_mean_of_q():
+    vae, x = model(VAE), images(7)
+    mu = through(vae.encoder, x.numpy().reshape(7, -1))[:, :2]
+    y = SIGMOID(through(vae.decoder, mu)).reshape(7, *SHAPE)
+    np.testing.assert_allclose(vae.reconstruct(x).detach().numpy(), y, rtol=1e-12)
+    assert torch.equal(vae(x), vae.reconstruct(x))
+
+
+def test_new_images_are_decoded_from_the_prior():
+    vae = model(VAE)
+    z = torch.randn(6, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    samples = vae.sample(6, torch.Generator().manual_seed(3))
+    torch.testing.assert_close(samples, vae.decode(z).mean, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("batch", [(), (5,), (4, 5)])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_a_vae_keeps_leading_axes_and_type(batch, likelihood):
+    vae, x = model(VAE, likelihood=likelihood), images(*batch).round()
+    q_z = vae.encode(x)
+    z = q_z.rsample((3,))
+    log_prob = vae.decode(z).log_prob(x)
+    assert isinstance(q_z, Independent) and z.shape == (3, *batch, 2) and log_prob.shape == (3, *batch)
+    assert vae.reconstruct(x).shape == x.shape and {z.dtype, log_prob.dtype} == {torch.float64}
+
+
+def test_a_gradient_through_a_draw_reaches_every_weight():
+    vae = model(VAE, likelihood="gaussian_pixelwise")
+    vae.decode(vae.encode(images(5)).rsample()).log_prob(images(5)).sum().backward()
+    assert all(weight.grad.abs().sum() > 0 for weight in vae.parameters())
+
+
+def test_a_vae_refuses_what_an_autoencoder_refuses():
+    with pytest.raises(ValueError, match=r"takes images of shape \(…, 2, 3, 4\); got \(5, 24\)"):
+        model(VAE).encode(torch.zeros(5, 24, dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"Codes must have shape \(…, 2\); got \(5, 4\)"):
+        model(VAE).decode(torch.zeros(5, 4, dtype=torch.float64))

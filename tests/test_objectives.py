@@ -6,10 +6,20 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from aetutor.corruption import mask
-from aetutor.models import Autoencoder
-from aetutor.objectives import denoising_loss, reconstruction_loss
+from aetutor.evaluation import log_px_importance
+from aetutor.models import VAE, Autoencoder
+from aetutor.objectives import (
+    Elbo,
+    denoising_loss,
+    elbo,
+    gaussian_kl,
+    importance_weighted_bound,
+    importance_weights,
+    reconstruction_loss,
+)
 
 SHAPE = (1, 3, 4)
 PIXELS = 12
@@ -103,7 +113,7 @@ def test_denoising_loss_without_noise_is_the_reconstruction_loss():
 
 
 def test_denoising_loss_estimates_the_enumerated_expectation():
-    ae = Autoencoder(2, (3,), (1, 2, 2), likelihood="gaussian").double()
+    ae = Autoencoder(2, (), (1, 2, 2), likelihood="gaussian").double()
     x = torch.rand(1, 1, 2, 2, dtype=torch.float64)
     each = iter(all_masks(x[None])[:, None])
     exact = denoising_loss(ae, x, lambda clean: next(each), samples=16).item()
@@ -128,3 +138,211 @@ def test_denoising_loss_refuses_a_corruption_that_changes_the_shape():
 def test_denoising_loss_refuses_no_samples(samples):
     with pytest.raises(ValueError, match=f"1 or more; got {samples}"):
         denoising_loss(Autoencoder(2, (), (1, 2, 2)), torch.rand(5, 1, 2, 2), lambda x: x, samples)
+
+
+# --- the KL divergence -----------------------------------------------------------------------------------------------
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_gaussian_kl_agrees_with_torch():
+    mu, log_var = 2 * normal(4, 5, 3), 2 * normal(4, 5, 3, seed=1)
+    expected = kl_divergence(Normal(mu, (log_var / 2).exp()), Normal(torch.zeros_like(mu), 1.0)).sum(-1)
+    torch.testing.assert_close(gaussian_kl(mu, log_var), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_gaussian_kl_is_zero_for_the_prior_alone():
+    zeros = torch.zeros(2, 3, dtype=torch.float64)
+    assert torch.equal(gaussian_kl(zeros, zeros), zeros[:, 0])
+    assert (gaussian_kl(0.1 * normal(50, 3), 0.1 * normal(50, 3, seed=1)) > 0).all()
+
+
+# --- the evidence lower bound, against the linear-Gaussian model in closed form --------------------------------------
+
+SIGMA = 0.5
+
+
+def linear_vae():
+    """p(x) = N(b, W Wᵀ + sigma² I): 12 pixels, 2 latents, W of a size at which the images say much about z."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        vae = VAE(2, (), SHAPE, likelihood="gaussian", sigma=SIGMA).double()
+    with torch.no_grad():
+        vae.decoder[0].weight.copy_(0.4 * normal(PIXELS, 2, seed=2))
+        vae.encoder[0].weight[2:] *= 0.3
+        vae.encoder[0].bias[2:] -= 2
+    return vae
+
+
+def exact_log_px(vae, x):
+    w, b = vae.decoder[0].weight, vae.decoder[0].bias
+    return MultivariateNormal(b, w @ w.T + SIGMA**2 * torch.eye(PIXELS).double()).log_prob(x.flatten(1)).detach()
+
+
+def exact_parts(vae, x):
+    """E_q log p(x|z) and KL(q ‖ p), with their gradients: E ‖x - b - W z‖² = ‖x - b - W mu‖² + Σ_k s_k² ‖W_k‖²."""
+    w, b = vae.decoder[0].weight, vae.decoder[0].bias
+    mu, log_var = (x.flatten(1) @ vae.encoder[0].weight.T + vae.encoder[0].bias).chunk(2, 1)
+    q_z = Normal(mu, (log_var / 2).exp())
+    squared = (x.flatten(1) - b - mu @ w.T).square().sum(1) + q_z.variance @ w.square().sum(0)
+    log_px_z = -squared / (2 * SIGMA**2) - PIXELS / 2 * np.log(2 * np.pi * SIGMA**2)
+    return log_px_z, kl_divergence(q_z, Normal(torch.zeros_like(mu), 1.0)).sum(1)
+
+
+def within(draws, expected, standard_errors=4.5):
+    """Whether the mean over the first axis is the expectation, up to its own standard error."""
+    error = draws.std(0) / len(draws) ** 0.5
+    return bool(((draws.mean(0) - expected).abs() <= standard_errors * error + 1e-12).all())
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("beta", [1.0, 0.0, 4.0])
+@torch.no_grad()
+def test_elbo_is_unbiased_in_all_its_parts(samples, beta):
+    torch.manual_seed(0)
+    vae, x = linear_vae(), grey()
+    copies = x.repeat(4000, 1, 1, 1)
+    bound = elbo(vae, copies, samples=samples, beta=beta)
+    log_px_z, kl = exact_parts(vae, x)
+    assert isinstance(bound, Elbo) and all(part.shape == (28_000,) for part in bound)
+    assert within(bound.log_px_z.view(4000, 7), log_px_z)
+    assert within(bound.elbo.view(4000, 7), log_px_z - beta * kl)
+    torch.testing.assert_close(bound.kl[:7], kl, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(bound.elbo, bound.log_px_z - beta * bound.kl, rtol=1e-13, atol=1e-13)
+
+
+@torch.no_grad()
+def test_beta_is_1_and_one_sample_is_drawn_unless_told():
+    vae, x = linear_vae(), grey()
+    torch.manual_seed(0)
+    default = elbo(vae, x)
+    torch.manual_seed(0)
+    told = elbo(vae, x, samples=1, beta=1.0)
+    assert all(torch.equal(one, other) for one, other in zip(default, told, strict=True))
+
+
+@torch.no_grad()
+def test_more_samples_shrink_the_variance_as_their_number():
+    torch.manual_seed(0)
+    vae, x = linear_vae(), grey()[:1].expand(5000, -1, -1, -1)
+    ratio = elbo(vae, x).elbo.var() / elbo(vae, x, samples=10).elbo.var()
+    assert 8.5 < ratio < 11.5
+
+
+@pytest.mark.parametrize("beta", [1.0, 3.0])
+def test_the_gradient_of_the_elbo_is_unbiased(beta):
+    torch.manual_seed(0)
+    vae, x = linear_vae(), grey()
+    weights = list(vae.parameters())
+    log_px_z, kl = exact_parts(vae, x)
+    exact = torch.autograd.grad((log_px_z - beta * kl).sum(), weights)
+    estimates = [torch.autograd.grad(elbo(vae, x, samples=5, beta=beta).elbo.sum(), weights) for _ in range(400)]
+    for k, gradient in enumerate(exact):
+        assert within(torch.stack([estimate[k] for estimate in estimates]), gradient)
+
+
+@torch.no_grad()
+def test_the_importance_weights_are_those_of_the_formula_at_the_drawn_codes():
+    vae, x = linear_vae(), grey()
+    torch.manual_seed(0)
+    weights = importance_weights(vae, x, None, 5)
+    torch.manual_seed(0)
+    mu, log_var = (x.flatten(1) @ vae.encoder[0].weight.T + vae.encoder[0].bias).chunk(2, 1)
+    z = mu + (log_var / 2).exp() * torch.randn(5, 7, 2, dtype=torch.float64)
+    p_x = Normal(z @ vae.decoder[0].weight.T + vae.decoder[0].bias, SIGMA)
+    expected = (p_x.log_prob(x.flatten(1)).sum(2) + Normal(0.0, 1.0).log_prob(z).sum(2)
+                - Normal(mu, (log_var / 2).exp()).log_prob(z).sum(2))
+    torch.testing.assert_close(weights, expected, rtol=1e-11, atol=1e-11)
+
+
+@torch.no_grad()
+def test_the_importance_weighted_bound_rises_from_the_elbo_towards_the_evidence():
+    torch.manual_seed(0)
+    vae, x = linear_vae(), grey()
+    log_px, (log_px_z, kl) = exact_log_px(vae, x), exact_parts(vae, x)
+    bounds = {k: importance_weighted_bound(vae, x.repeat(6000, 1, 1, 1), samples=k).view(6000, 7) for k in (1, 3, 20)}
+    assert within(bounds[1], log_px_z - kl)
+    for few, many in ((1, 3), (3, 20)):
+        rise = bounds[many] - bounds[few]
+        assert (rise.mean(0) > 4 * rise.std(0) / 6000**0.5).all()
+    assert all((bound.mean(0) < log_px + 4 * bound.std(0) / 6000**0.5).all() for bound in bounds.values())
+
+
+@pytest.mark.parametrize("samples", [2, 20])
+@torch.no_grad()
+def test_the_mean_weight_is_an_unbiased_estimate_of_the_evidence_itself(samples):
+    torch.manual_seed(0)
+    vae, x = linear_vae(), grey()
+    vae.encoder[0].weight.zero_()  # a q wide enough for the weights to have a variance
+    vae.encoder[0].bias.copy_(torch.tensor([0.3, -0.2, 0.5, 0.5]))
+    bound = importance_weighted_bound(vae, x.repeat(3000, 1, 1, 1), samples=samples).view(3000, 7)
+    assert within((bound - exact_log_px(vae, x)).exp(), torch.ones(7))
+
+
+def test_the_importance_weighted_bound_is_differentiable_through_the_draws():
+    vae, x, step = linear_vae(), grey(), 1e-6
+
+    def total():
+        torch.manual_seed(0)
+        return importance_weighted_bound(vae, x, samples=5).sum()
+
+    for weight, place in ((vae.encoder[0].bias, 1), (vae.encoder[0].bias, 2), (vae.decoder[0].bias, 3)):
+        (gradient,) = torch.autograd.grad(total(), weight)
+        with torch.no_grad():
+            weight[place] += step
+            up = total()
+            weight[place] -= 2 * step
+            slope = (up - total()) / (2 * step)
+            weight[place] += step
+        assert gradient[place].item() == pytest.approx(slope.item(), rel=1e-6)
+
+
+class Labelled(VAE):
+    """A conditional model as far as the objectives care: the label, a number, moves q and the decoder's codes."""
+
+    def encode(self, x, y):
+        q_z = super().encode(x)
+        q_z.base_dist.loc = q_z.base_dist.loc + y[:, None]
+        return q_z
+
+    def decode(self, z, y):
+        return super().decode(z - y[:, None])
+
+
+@torch.no_grad()
+def test_labels_reach_the_encoder_and_the_decoder():
+    vae, x, y = linear_vae(), grey(), torch.arange(7.0, dtype=torch.float64)
+    conditional = Labelled(2, (), SHAPE, likelihood="gaussian", sigma=SIGMA).double()
+    conditional.load_state_dict(vae.state_dict())
+    torch.manual_seed(0)
+    with_labels = elbo(conditional, x, y, samples=3)
+    torch.manual_seed(0)
+    without = elbo(vae, x, samples=3)
+    torch.testing.assert_close(with_labels.log_px_z, without.log_px_z, rtol=1e-10, atol=1e-10)
+    torch.manual_seed(0)
+    bound = importance_weighted_bound(conditional, x, y, samples=3)
+    torch.manual_seed(0)
+    plain = importance_weights(vae, x, None, 3)
+    torch.manual_seed(0)
+    z = vae.encode(x).rsample((3,))
+    # the codes are moved by y, and so is their prior density
+    moved = plain + z.square().sum(2) / 2 - (z + y[:, None]).square().sum(2) / 2
+    torch.testing.assert_close(bound, moved.logsumexp(0) - np.log(3), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian_learned", "gaussian_pixelwise", "continuous_bernoulli"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_each_image_has_its_own_bounds_of_its_own_type(likelihood, dtype):
+    vae, x = VAE(3, (5,), SHAPE, likelihood=likelihood).to(dtype), grey().round().to(dtype)
+    numbers = (*elbo(vae, x, samples=4), importance_weighted_bound(vae, x, samples=4))
+    assert all(number.shape == (7,) and number.dtype == dtype and number.isfinite().all() for number in numbers)
+    assert importance_weights(vae, x, None, 4).shape == (4, 7)
+
+
+@pytest.mark.parametrize("samples", [0, -1, 1.5])
+def test_no_draws_are_refused(samples):
+    for objective in (elbo, importance_weighted_bound, log_px_importance):
+        with pytest.raises(ValueError, match=f"a whole number, 1 or more; got {samples}"):
+            objective(linear_vae(), grey(), samples=samples)
