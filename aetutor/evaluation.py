@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aetutor import corruption
-from aetutor.objectives import importance_weights
+from aetutor.objectives import check_samples, importance_weights
 from aetutor.quadrature import batches, check_plane, log_joint, refine
 
 Denoiser = Callable[[Tensor, str, float], Tensor]  # (noisy images (B, C, H, W), kind, level) -> (B, C, H, W)
@@ -124,8 +124,7 @@ def log_px_importance(model, x: Tensor, samples: int, y: Tensor | None = None) -
     The importance-weighted bound (notebook 03, equation 3.15) with many samples: on average too low, and by much where
     q misses a part of the posterior. For latents of two dimensions `log_px_quadrature` is exact.
     """
-    if not isinstance(samples, int) or samples < 1:
-        raise ValueError(f"samples is how many draws of z to average over, a whole number, 1 or more; got {samples}.")
+    check_samples(samples)
     parts = [_log_mean_weight(model, image, label, samples) for image, label in batches(x, y, 50)]
     return torch.cat(parts)
 

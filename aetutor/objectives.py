@@ -82,8 +82,13 @@ def importance_weights(model, x: Tensor, y: Tensor | None, samples: int) -> Tens
     return model.decode(z, *label).log_prob(x) + model.prior().log_prob(z) - q_z.log_prob(z)
 
 
-def _posterior(model, x, y, samples):
+def check_samples(samples: int) -> None:
+    """Raise ValueError unless `samples` can be a number of draws of z."""
     if not isinstance(samples, int) or samples < 1:
         raise ValueError(f"samples is how many draws of z to average over, a whole number, 1 or more; got {samples}.")
+
+
+def _posterior(model, x, y, samples):
+    check_samples(samples)
     label = () if y is None else (y,)
     return model.encode(x, *label), label

@@ -200,6 +200,11 @@ def test_every_notebook_has_a_widget(ran):
     assert explorers(ran[1])
 
 
+def pads(notebook):
+    """The index of each cell that ends with a drawing pad."""
+    return [index for index, name in explorers(notebook) if name.endswith("Pad")]
+
+
 def area_of(page, index):
     """The widget of a cell, scrolled into view, and the name that its kernel has for it."""
     show(page, index)
@@ -272,9 +277,7 @@ def test_each_control_moved_by_keyboard_changes_picture_and_readout_to_the_right
 
 def test_a_stroke_on_the_drawing_pad_is_centred_made_noisy_and_restored(ran):
     page, notebook = ran
-    for index, name in explorers(notebook):
-        if not name.endswith("Pad"):
-            continue
+    for index in pads(notebook):
         area, explorer = area_of(page, index)
         canvas = area.locator("canvas.aetutor-drawpad")
         area.get_by_role("button", name="clear").click()
@@ -301,13 +304,19 @@ def test_a_stroke_on_the_drawing_pad_is_centred_made_noisy_and_restored(ran):
         area.get_by_role("button", name="clear").click()
         page.wait_for_timeout(1500)
         assert shown(area) == before
+        # another way to change the drawing: the kernel's, which the canvas follows
+        has_ink = """c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data
+            .some((value, i) => i % 4 < 3 && value > 0)"""
+        stroke(page, canvas, SEVEN)
+        assert canvas.evaluate(has_ink)
+        ask_kernel(page, f"{explorer}.controls['drawing'].value = b''")
+        page.wait_for_timeout(1500)
+        assert not canvas.evaluate(has_ink) and shown(area) == before
 
 
 def test_a_finger_draws_too(ran):
     page, notebook = ran
-    for index, name in explorers(notebook):
-        if not name.endswith("Pad"):
-            continue
+    for index in pads(notebook):
         area, explorer = area_of(page, index)
         before = shown(area)
         box = area.locator("canvas.aetutor-drawpad").bounding_box()
