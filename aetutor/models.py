@@ -39,7 +39,8 @@ class Autoencoder(nn.Module):
         self.latent_dim, self.image_shape = latent_dim, tuple(image_shape)
         self.likelihood, self.family = _likelihood(likelihood, sigma), likelihood
         self.outputs_shape = (2, *image_shape) if likelihood == "gaussian_pixelwise" else tuple(image_shape)
-        self.log_sigma = nn.Parameter(torch.zeros(())) if likelihood == "gaussian_learned" else None
+        # Adam moves every parameter by about lr a step: stored as a tenth, log sigma moves ten times as far as a weight
+        self.tenth_log_sigma = nn.Parameter(torch.zeros(())) if likelihood == "gaussian_learned" else None
         self.encoder = mlp(prod(image_shape), *hidden, self.code_numbers * latent_dim)
         self.decoder = mlp(latent_dim, *reversed(hidden), prod(self.outputs_shape))
 
@@ -65,6 +66,18 @@ class Autoencoder(nn.Module):
         """What the likelihood is made from: the decoder's outputs, and the learned log sigma where there is one."""
         outputs = self.decoder(z).unflatten(-1, self.outputs_shape)
         return (outputs,) if self.log_sigma is None else (outputs, self.log_sigma)
+
+    @property
+    def log_sigma(self) -> Tensor | None:
+        """log sigma, learned with the weights, for "gaussian_learned"; None for the other likelihoods."""
+        return None if self.tenth_log_sigma is None else 10 * self.tenth_log_sigma
+
+    @property
+    def sigma(self) -> float | None:
+        """The standard deviation of a pixel, for a Gaussian likelihood that has one for all; None for the others."""
+        if self.log_sigma is not None:
+            return self.log_sigma.exp().item()
+        return getattr(self.likelihood, "keywords", {}).get("sigma", 1.0) if self.family == "gaussian" else None
 
     def forward(self, x: Tensor) -> Tensor:
         """The same as `reconstruct`."""

@@ -5,7 +5,7 @@ colour-blind readers tell apart.
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from types import MappingProxyType
 
@@ -13,7 +13,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 from torch import Tensor
 
 from aetutor.data import unit_images
@@ -31,12 +35,33 @@ def show(ax, caption: str, alt: str) -> None:
     `alt` describes the picture to a reader who cannot see it. It travels as the output's `alt` metadata, as its plain
     text, and, since JupyterLab shows neither, folded under the caption.
     """
-    from IPython.display import Markdown, display
-
     figure = ax.figure if isinstance(ax, Axes) else ax
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=110, bbox_inches="tight", facecolor="white")
     plt.close(figure)
+    _display(png, caption, alt)
+
+
+def show_animation(axes: Sequence[Axes], caption: str, alt: str, seconds: float = 0.8) -> None:
+    """As `show`, for Axes in figures of their own and of one size: a PNG that shows one after the other, endlessly.
+
+    Where only still pictures are shown, the first of them stands.
+    """
+    frames = []
+    for ax in axes:
+        png = io.BytesIO()
+        ax.figure.savefig(png, format="png", dpi=70, facecolor="white")
+        plt.close(ax.figure)
+        frames.append(Image.open(png).convert("P", palette=Image.Palette.ADAPTIVE))
+    durations = [1000 * seconds] * (len(frames) - 1) + [3000 * seconds]
+    png = io.BytesIO()
+    frames[0].save(png, "png", save_all=True, append_images=frames[1:], duration=durations)
+    _display(png, caption, alt)
+
+
+def _display(png: io.BytesIO, caption: str, alt: str) -> None:
+    from IPython.display import Markdown, display
+
     picture = {"image/png": png.getvalue(), "text/plain": f"Figure: {alt}"}
     display(picture, raw=True, metadata={"image/png": {"alt": alt}})
     display(Markdown(f"*{caption}*\n\n<details><summary>Description</summary>\n\n{alt}\n\n</details>"))
@@ -112,6 +137,38 @@ def code_scatter(codes: Tensor, labels: Tensor, ax: Axes | None = None) -> Axes:
         ax.scatter(*points.T, s=45, marker=f"${label}$", color=DIGIT_COLOURS[label % 10], linewidths=0.3)
     ax.set(xlabel="first code $z_1$", ylabel="second code $z_2$")
     ax.grid(alpha=0.3)
+    return ax
+
+
+def code_map(codes: Tensor, labels: Tensor, reach: float, side: int) -> Tensor:
+    """`code_scatter` without a frame, as a picture `(3, side, side)` of the square from -reach to reach."""
+    figure = Figure(figsize=(side / 100, side / 100), dpi=100)
+    ax = figure.add_axes((0, 0, 1, 1))
+    for label in labels.unique().tolist():
+        points = _array(codes[labels == label])
+        ax.scatter(*points.T, s=16, marker=f"${label}$", color=DIGIT_COLOURS[label % 10], linewidths=0.2)
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
+    ax.set_axis_off()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return torch.from_numpy(picture).permute(2, 0, 1) / 255
+
+
+def density(log_density: Tensor, square: tuple[float, float, float, float], mu: Tensor, sigma: Tensor,
+            ax: Axes | None = None) -> Axes:
+    """A density over a square of the plane as shades, `(P, P)` log values with z_1 along the rows, white its peak.
+
+    Over it the ellipses of a Gaussian with mean `mu` and standard deviations `sigma`, both `(2,)`, at one and two of
+    them. `square` is (left, right, bottom, top).
+    """
+    ax = ax or _axes(4, 4)
+    shades = _array((log_density - log_density.max()).exp())
+    ax.imshow(shades.T, cmap="gray", origin="lower", extent=square, aspect="auto")
+    for times in (1, 2):
+        width, height = (2 * times * sigma).tolist()
+        ax.add_patch(Ellipse(mu.tolist(), width, height, fill=False, edgecolor="#E69F00", linewidth=1.6))
+    ax.set(xlim=square[:2], ylim=square[2:], xlabel="$z_1$", ylabel="$z_2$")
     return ax
 
 

@@ -202,12 +202,19 @@ def test_a_sigma_for_each_pixel_comes_from_the_second_half_of_the_decoders_numbe
 
 def test_one_learned_sigma_is_a_parameter_that_begins_at_1_and_gets_a_gradient():
     ae, z = model(likelihood="gaussian_learned"), torch.zeros(3, 2, dtype=torch.float64)
-    assert "log_sigma" in dict(ae.named_parameters()) and ae.decode(z).stddev.unique().item() == 1
+    assert "tenth_log_sigma" in dict(ae.named_parameters()) and ae.decode(z).stddev.unique().item() == 1
     with torch.no_grad():
-        ae.log_sigma.fill_(-1.5)
+        ae.tenth_log_sigma.fill_(-0.15)
     np.testing.assert_allclose(ae.decode(z).stddev.detach().numpy(), np.full((3, *SHAPE), np.exp(-1.5)))
+    assert ae.sigma == pytest.approx(np.exp(-1.5)) and ae.log_sigma.item() == pytest.approx(-1.5)
     ae.decode(z).log_prob(images(3)).sum().backward()
-    assert ae.log_sigma.grad.abs() > 0
+    assert ae.tenth_log_sigma.grad.abs() > 0
+
+
+def test_sigma_is_the_given_one_and_none_where_there_is_no_single_one():
+    assert model(likelihood="gaussian", sigma=0.3).sigma == 0.3 and model(likelihood="gaussian").sigma == 1
+    for likelihood in ("bernoulli", "gaussian_pixelwise", "continuous_bernoulli"):
+        assert model(likelihood=likelihood).sigma is None
 
 
 @pytest.mark.parametrize("likelihood", [name for name in LIKELIHOODS if name != "gaussian_learned"])

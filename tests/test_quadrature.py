@@ -19,7 +19,7 @@ def curved_vae(likelihood, scale=4.0):
         vae.decoder[0].weight.normal_()
     vae.decoder[-1].weight *= scale
     if vae.log_sigma is not None:
-        vae.log_sigma.fill_(-0.7)
+        vae.tenth_log_sigma.fill_(-0.07)
     return vae
 
 

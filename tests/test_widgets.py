@@ -368,12 +368,12 @@ def test_without_anywidget_the_pad_says_what_to_install(monkeypatch):
 
 def test_without_anywidget_the_other_widgets_work(monkeypatch):
     monkeypatch.setitem(sys.modules, "anywidget", None)
-    fresh = runpy.run_path(widgets.__file__)
+    fresh = runpy.run_path(widgets.images.__file__)
     assert fresh["NoiseExplorer"](images(), denoisers()).readout.value == noise_explorer().readout.value
 
 
 def test_the_pads_script_is_shipped_used_and_renders():
-    script = (importlib.resources.files("aetutor") / "drawpad.js").read_text(encoding="utf-8")
+    script = (importlib.resources.files("aetutor.widgets") / "drawpad.js").read_text(encoding="utf-8")
     assert str(DrawPad(denoisers()).controls["drawing"]._esm) == script
     assert re.search(r"^function render\(\{ model, el \}\)", script, re.M)
     assert re.search(r"^export default \{ render \};$", script, re.M)
