@@ -1,5 +1,6 @@
 """The exercises: solutions pass, mistakes are named, stubs are stubs, and the engine tells what is wrong."""
 
+import decimal
 import functools
 import itertools
 import math
@@ -16,7 +17,7 @@ from aetutor.exercises import EXERCISES, Exercise, Verdict, check
 from aetutor.exercises.engine import mark
 from aetutor.exercises.notebook_01 import mnist_eigenvalues
 from aetutor.likelihoods import gaussian
-from aetutor.objectives import denoising_loss
+from aetutor.objectives import denoising_loss, elbo, gaussian_kl, importance_weighted_bound
 from aetutor.verify import to_tensor
 
 REPEAT = 20
@@ -97,7 +98,7 @@ def agrees(name, oracle, size=6):
     number = BY_NAME[name]
     for seed in range(5):
         arguments = draw(number, size, seed)
-        result = EXERCISES[number].reference(*arguments)
+        result = to_tensor(EXERCISES[number].reference(*arguments))
         torch.testing.assert_close(result, torch.as_tensor(oracle(*arguments)), rtol=1e-10, atol=1e-10)
 
 
@@ -176,6 +177,164 @@ def test_the_score_of_the_perfect_denoiser_of_a_gaussian():
     restored = (x_tilde / sigma**2 + 2 / 9) / (1 / sigma**2 + 1 / 9)
     score = EXERCISES[BY_NAME["score_of_denoiser"]].reference(x_tilde, restored, sigma)
     torch.testing.assert_close(score, -(x_tilde - 2) / (9 + sigma**2))
+
+
+def linear_gaussian_model():
+    """x = W z + σ noise, 60 pixels, 2 latents: 3 images far out, W, σ, and log p(x) in closed form."""
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(60, 2, generator=generator, dtype=torch.float64) / 20
+    x = 0.6 * torch.randn(3, 60, generator=generator, dtype=torch.float64)
+    covariance = weights @ weights.T + 0.1**2 * torch.eye(60, dtype=torch.float64)
+    log_px = torch.distributions.MultivariateNormal(torch.zeros(60).double(), covariance).log_prob(x)
+    assert (log_px.exp() == 0).all()
+    return x, weights, 0.1, log_px
+
+
+def test_log_evidence_is_that_of_a_linear_gaussian_model():
+    x, weights, sigma, log_px = linear_gaussian_model()
+    axis = torch.arange(-8, 8, 0.1).double() + 0.05
+    z = torch.cartesian_prod(axis, axis)
+    log_px_z = torch.distributions.Normal(z @ weights.T, sigma).log_prob(x[:, None]).sum(-1)
+    log_p_z = torch.distributions.MultivariateNormal(torch.zeros(2).double(), torch.eye(2).double()).log_prob(z)
+    result = EXERCISES[BY_NAME["log_evidence"]].reference(log_px_z, log_p_z, 0.1**2)
+    torch.testing.assert_close(result, log_px, rtol=0, atol=1e-6)
+
+
+def log_of_sum(logs):
+    """By numbers with an exponent of any size: no trick."""
+    return float(sum(decimal.Decimal(one).exp() for one in logs.tolist()).ln())
+
+
+def test_log_evidence_is_the_log_of_the_sum_in_numbers_that_do_not_underflow():
+    agrees("log_evidence", lambda log_px_z, log_p_z, cell: torch.tensor(
+        [log_of_sum(row + log_p_z) + math.log(cell) for row in log_px_z], dtype=torch.float64))
+
+
+def test_importance_weighted_is_the_log_of_the_mean_in_numbers_that_do_not_underflow():
+    agrees("importance_weighted", lambda log_px_z, log_p_z, log_q_z: torch.tensor(
+        [log_of_sum(column) - math.log(len(column)) for column in (log_px_z + log_p_z - log_q_z).T],
+        dtype=torch.float64))
+
+
+@pytest.mark.parametrize("samples", [1, 2, 7])
+def test_with_the_exact_posterior_the_importance_weighted_bound_is_log_px_for_any_number_of_samples(samples):
+    x, weights, sigma, log_px = linear_gaussian_model()
+    covariance = torch.linalg.inv(torch.eye(2).double() + weights.T @ weights / sigma**2)
+    q_z = torch.distributions.MultivariateNormal(x @ weights @ covariance / sigma**2, covariance)
+    prior = torch.distributions.MultivariateNormal(torch.zeros(2).double(), torch.eye(2).double())
+    z = q_z.mean + 0.5 * torch.randn(samples, 3, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    log_px_z = torch.distributions.Normal(z @ weights.T, sigma).log_prob(x).sum(-1)
+    result = EXERCISES[BY_NAME["importance_weighted"]].reference(log_px_z, prior.log_prob(z), q_z.log_prob(z))
+    torch.testing.assert_close(result, log_px, rtol=1e-10, atol=1e-10)
+
+
+def test_importance_weighted_is_the_packages_bound():
+    arguments = draw(BY_NAME["importance_weighted"], 5)
+    log_px_z, log_p_z, log_q_z = (types.SimpleNamespace(log_prob=lambda _, logs=logs: logs) for logs in arguments)
+    log_q_z.rsample = lambda shape: torch.zeros(*shape, 6, 2)
+    model = types.SimpleNamespace(encode=lambda x: log_q_z, decode=lambda z: log_px_z, prior=lambda: log_p_z)
+    result = EXERCISES[BY_NAME["importance_weighted"]].reference(*arguments)
+    torch.testing.assert_close(result, importance_weighted_bound(model, torch.zeros(6, 1, 2, 2), samples=7))
+
+
+def kl_by_torch_distributions(mu, log_var):
+    q_z = torch.distributions.Normal(mu, log_var.exp().sqrt())
+    return torch.distributions.kl_divergence(q_z, torch.distributions.Normal(0, 1)).sum(1)
+
+
+def test_kl_to_prior_is_torchs_and_the_packages():
+    agrees("kl_to_prior", kl_by_torch_distributions)
+    agrees("kl_to_prior", gaussian_kl)
+
+
+def test_kl_to_prior_is_the_integral_of_its_definition():
+    z = torch.linspace(-12, 12, 20001).double()
+    mu, log_var = torch.tensor([[0.7], [-1.5], [0.0]]).double(), torch.tensor([[-2.0], [0.9], [0.0]]).double()
+    q_z, prior = torch.distributions.Normal(mu, (log_var / 2).exp()), torch.distributions.Normal(0, 1)
+    integral = torch.trapezoid(q_z.log_prob(z).exp() * (q_z.log_prob(z) - prior.log_prob(z)), z)
+    result = EXERCISES[BY_NAME["kl_to_prior"]].reference(mu, log_var)
+    torch.testing.assert_close(result, integral, rtol=1e-8, atol=1e-8)
+
+
+def elbo_by_torch_distributions(x, mu, log_var, eps, decode):
+    """Sample by sample and image by image."""
+    result = []
+    for b in range(len(x)):
+        q_z = torch.distributions.Normal(mu[b], log_var[b].exp().sqrt())
+        codes = torch.distributions.AffineTransform(q_z.mean, q_z.stddev)(eps[:, b])
+        log_px_z = [torch.distributions.Bernoulli(probs=decode(z)).log_prob(x[b]).sum() for z in codes]
+        kl = torch.distributions.kl_divergence(q_z, torch.distributions.Normal(torch.zeros_like(mu[b]), 1)).sum()
+        result.append(sum(log_px_z) / len(log_px_z) - kl)
+    return torch.stack(result)
+
+
+def test_elbo_from_noise_is_the_elbo_of_torchs_distributions():
+    agrees("elbo_from_noise", elbo_by_torch_distributions)
+
+
+def test_elbo_from_noise_is_the_packages_elbo():
+    x, mu, log_var, eps, decode = draw(BY_NAME["elbo_from_noise"], 4)
+    q_z = types.SimpleNamespace(mean=mu, base_dist=types.SimpleNamespace(log_var=log_var),
+                                rsample=lambda shape: mu + log_var.exp().sqrt() * eps)
+    model = types.SimpleNamespace(encode=lambda images: q_z, decode=lambda z: torch.distributions.Independent(
+        torch.distributions.Bernoulli(probs=decode(z)), 1))
+    result = EXERCISES[BY_NAME["elbo_from_noise"]].reference(x, mu, log_var, eps, decode)
+    torch.testing.assert_close(result, elbo(model, x, samples=len(eps)).elbo, rtol=1e-10, atol=1e-10)
+
+
+def gaussian_by_torch_distributions(x, mean, sigma):
+    covariance = sigma**2 * torch.eye(x.shape[1]).to(x)
+    return torch.distributions.MultivariateNormal(mean, covariance).log_prob(x)
+
+
+def test_gaussian_log_likelihood_is_torchs_and_the_packages():
+    agrees("gaussian_log_likelihood", gaussian_by_torch_distributions)
+    agrees("gaussian_log_likelihood", lambda x, mean, sigma: gaussian(mean[:, None, None], sigma).log_prob(
+        x[:, None, None]))
+
+
+def test_with_the_implied_sigma_the_loss_is_minus_b_times_the_elbo_up_to_a_constant():
+    x, y, kl = (torch.rand(9, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+                for seed, shape in enumerate([(5,), (5,), ()]))
+    for seed in range(5):
+        a, b = draw(BY_NAME["implied_sigma"], 1, seed)
+        sigma = EXERCISES[BY_NAME["implied_sigma"]].reference(a, b)
+        bound = torch.distributions.Normal(y, sigma).log_prob(x).sum(1) - kl
+        constant = a * (x - y).square().sum(1) + b * kl + b * bound
+        torch.testing.assert_close(constant, constant[:1].expand(9), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["log_evidence", "importance_weighted"])
+def test_log_probabilities_are_so_low_that_their_exponential_is_zero_in_float64_too(name):
+    for seed, size in itertools.product(range(100), (1, 2, 3, 5, 8)):
+        log_px_z, log_p_z, last = draw(BY_NAME[name], size, seed)
+        joint = log_px_z + log_p_z
+        assert (joint.exp() == 0).all() and (log_px_z.exp() == 0).all()
+        assert name == "log_evidence" or ((joint - last).exp() == 0).all()
+
+
+def test_the_prior_on_the_grid_sums_to_one():
+    _, log_p_z, cell = draw(BY_NAME["log_evidence"], 5)
+    assert log_p_z.exp().sum().item() * cell == pytest.approx(1)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
+def test_no_two_axes_of_notebook_3s_inputs_are_equally_long(size):
+    x, mu, _, eps, decode = draw(BY_NAME["elbo_from_noise"], size)
+    assert len({1, len(x), x.shape[1], mu.shape[1], len(eps)}) == 5
+    for name in ("log_evidence", "kl_to_prior", "gaussian_log_likelihood", "importance_weighted"):
+        assert len({1, *draw(BY_NAME[name], size)[0].shape}) == 3
+
+
+@pytest.mark.parametrize("latents", [1, 2, 7])
+def test_notebook_3s_decoder_takes_codes_of_any_shape_and_is_not_linear(latents):
+    decode = draw(BY_NAME["elbo_from_noise"], 4)[-1]
+    z = torch.linspace(-3, 3, 6 * latents).double().view(3, 2, latents)
+    y = decode(z)
+    assert y.shape == (3, 2, 8) and ((y > 0.01) & (y < 0.99)).all() and decode(z.float()).dtype == torch.float32
+    torch.testing.assert_close(y[1], decode(z[1]))
+    logits = torch.logit(torch.stack([decode(scale * z) for scale in (0, 1, 2)]))
+    assert (logits[2] - 2 * logits[1] + logits[0]).abs().max() > 0.1
 
 
 def test_pca_loss_is_that_of_the_best_projection():
@@ -295,6 +454,15 @@ def memory_by_torch_distributions(x_tilde, images, sigma):
     return [(row[:, None] * images).sum(0) / row.sum() for row in likelihood]
 
 
+def largest_taken_out(logs, axis):
+    largest = logs.amax(axis, keepdim=True)
+    return (logs - largest).exp().sum(axis).log() + largest.squeeze(axis)
+
+
+def outputs(mu, log_var, eps, decode):
+    return decode(mu + torch.exp(0.5 * log_var) * eps)
+
+
 RIGHT = {
     "my_cross_entropy": [
         lambda x, y: functional.binary_cross_entropy(y, x, reduction="none").sum(-1),
@@ -358,6 +526,64 @@ RIGHT = {
         lambda x_tilde, restored, sigma: torch.sub(restored, x_tilde) * sigma**-2,
         lambda x_tilde, restored, sigma: (restored.numpy() - x_tilde.numpy()) / sigma / sigma,
     ],
+    "log_evidence": [
+        lambda log_px_z, log_p_z, cell: torch.logsumexp(log_px_z + log_p_z[None] + math.log(cell), -1, keepdim=True),
+        lambda log_px_z, log_p_z, cell: np.logaddexp.reduce((log_px_z + log_p_z).numpy(), axis=1) + np.log(cell),
+        lambda log_px_z, log_p_z, cell: largest_taken_out(log_px_z + log_p_z, 1) + torch.log(torch.tensor(cell)),
+        # Bayes' rule at the first grid point
+        lambda log_px_z, log_p_z, cell: ((log_px_z + log_p_z) - (log_px_z + log_p_z).log_softmax(1))[:, 0] + math.log(
+            cell),
+        # the prior normalised on the grid, by hand
+        lambda log_px_z, log_p_z, cell: (log_px_z + log_p_z.log_softmax(0)).logsumexp(1),
+    ],
+    "kl_to_prior": [
+        lambda mu, log_var: -0.5 * torch.sum(1 + log_var - mu.pow(2) - log_var.exp(), dim=1),
+        lambda mu, log_var: 0.5 * torch.sum(mu.pow(2) + log_var.exp() - 1 - log_var, dim=-1, keepdim=True),
+        lambda mu, log_var: ((mu**2).sum(1) + log_var.exp().sum(1) - mu.shape[1] - log_var.sum(1)) / 2,
+        lambda mu, log_var: 0.5 * (mu.square() + torch.expm1(log_var) - log_var).sum(1),
+        lambda mu, log_var: (0.5 * (mu**2 + (log_var / 2).exp() ** 2 - 1) - (log_var / 2).exp().log()).sum(1),
+        lambda mu, log_var: [sum(0.5 * (m * m + math.exp(v) - 1 - v) for m, v in zip(p, q, strict=True))
+                             for p, q in zip(mu.tolist(), log_var.tolist(), strict=True)],
+        kl_by_torch_distributions,
+    ],
+    "elbo_from_noise": [
+        lambda x, mu, log_var, eps, decode: -functional.binary_cross_entropy(
+            outputs(mu, log_var, eps, decode), x.expand(len(eps), -1, -1), reduction="none").sum(
+                -1).mean(0) - kl_by_torch_distributions(mu, log_var),
+        lambda x, mu, log_var, eps, decode: sum(
+            torch.where(x == 1, y, 1 - y).log().sum(1)
+            for y in outputs(mu, log_var, eps, decode)) / len(eps) - kl_by_torch_distributions(mu, log_var),
+        lambda x, mu, log_var, eps, decode: (torch.distributions.Bernoulli(
+            probs=outputs(mu, log_var, eps, decode)).log_prob(x).sum(2) - gaussian_kl(mu, log_var)).mean(0),
+        elbo_by_torch_distributions,
+    ],
+    "gaussian_log_likelihood": [
+        lambda x, mean, sigma: torch.distributions.Normal(mean, sigma).log_prob(x).sum(1),
+        lambda x, mean, sigma: -((x - mean) / sigma).square().sum(1) / 2 - x.shape[1] * (
+            math.log(sigma) + 0.5 * math.log(2 * math.pi)),
+        lambda x, mean, sigma: -functional.gaussian_nll_loss(
+            mean, x, torch.full_like(x, sigma**2), full=True, reduction="none").sum(1),
+        lambda x, mean, sigma: -np.sum((x.numpy() - mean.numpy()) ** 2 / (2 * sigma**2)
+                                       + np.log(np.sqrt(2 * np.pi) * sigma), axis=1),
+        lambda x, mean, sigma: -torch.sum((x - mean) ** 2 / (2 * sigma**2) + torch.log(
+            2 * torch.pi * torch.tensor(sigma) ** 2) / 2, -1),
+        gaussian_by_torch_distributions,
+    ],
+    "implied_sigma": [
+        lambda a, b: (b / (2 * a)) ** 0.5, lambda a, b: 1 / math.sqrt(2 * a / b), lambda a, b: np.sqrt(0.5 * b / a),
+        lambda a, b: torch.tensor(b / a / 2).sqrt(), lambda a, b: math.exp((math.log(b) - math.log(2 * a)) / 2),
+        lambda a, b: np.sqrt(np.array([b / a / 2])),
+    ],
+    "importance_weighted": [
+        lambda log_px_z, log_p_z, log_q_z: torch.logsumexp(log_px_z + log_p_z - log_q_z, 0) - torch.log(
+            torch.tensor(len(log_q_z))),
+        lambda log_px_z, log_p_z, log_q_z: (log_px_z - (log_q_z - log_p_z) - math.log(len(log_q_z))).logsumexp(0),
+        lambda log_px_z, log_p_z, log_q_z: largest_taken_out(log_px_z + log_p_z - log_q_z, 0) - np.log(len(log_q_z)),
+        lambda log_px_z, log_p_z, log_q_z: functools.reduce(
+            torch.logaddexp, log_px_z + log_p_z - log_q_z) - math.log(log_px_z.shape[0]),
+        lambda log_px_z, log_p_z, log_q_z: np.logaddexp.reduce((log_px_z + log_p_z - log_q_z).numpy()) - math.log(
+            len(log_px_z)),
+    ],
 }
 
 
@@ -371,7 +597,7 @@ def test_rounding_in_float32_stays_far_below_the_tolerance(name):
     exercise = EXERCISES[BY_NAME[name]]
     for seed, size in itertools.product(range(100), (1, 2, 3, 5, 8)):
         arguments = [a.float() if isinstance(a, torch.Tensor) else a for a in draw(BY_NAME[name], size, seed)]
-        want = exercise.reference(*(a.double() if isinstance(a, torch.Tensor) else a for a in arguments))
+        want = to_tensor(exercise.reference(*(a.double() if isinstance(a, torch.Tensor) else a for a in arguments)))
         for answer in [exercise.reference, *RIGHT[name]]:
             copies = [a.clone() if isinstance(a, torch.Tensor) else a for a in arguments]
             error = (to_tensor(answer(*copies)).view_as(want) - want).abs().max()
@@ -419,6 +645,157 @@ WRONG = [
     ("pca_loss", lambda C, K: torch.linalg.svdvals(C)[:K].sum(), "the variance kept instead of the loss"),
     ("pca_loss", lambda C, K: torch.linalg.svdvals(C)[K:].mean(), None),
     ("my_memory", lambda x, train: ((x[:, None] - train) ** 2).sum(-1).argmin(1), "the index instead of the image"),
+    ("log_evidence", lambda log_px_z, log_p_z, cell: (log_px_z.exp() @ log_p_z.exp() * cell).log(),
+     "exponentiated first"),
+    ("log_evidence", lambda log_px_z, log_p_z, cell: (log_px_z.exp() * log_p_z.exp()).mean(1).log(),
+     "exponentiated first"),
+    ("log_evidence", lambda log_px_z, log_p_z, cell: (log_px_z.double() + log_p_z).exp().sum(1).log() + math.log(cell),
+     "exponentiated first"),
+    ("log_evidence", lambda log_px_z, log_p_z, cell: log_px_z @ log_p_z.softmax(0),
+     "the mean of log p(x|z) instead of the log of the mean"),
+    ("log_evidence", lambda log_px_z, log_p_z, cell: (log_px_z + math.log(cell)).logsumexp(1), "the prior is missing"),
+    ("log_evidence", lambda log_px_z, log_p_z, cell: np.logaddexp.reduce((log_px_z + log_p_z).numpy(), 1),
+     "the cell is missing"),
+    ("log_evidence", lambda log_px_z, log_p_z, cell: (log_px_z + log_p_z).logsumexp(1) - math.log(log_px_z.shape[1]),
+     "the mean over the grid instead of the sum times the cell"),
+    ("log_evidence", lambda log_px_z, log_p_z, cell: (log_px_z + log_p_z + cell).logsumexp(1),
+     "the cell added instead of its logarithm"),
+    ("log_evidence", lambda log_px_z, log_p_z, cell: (log_px_z + log_p_z + math.log(cell)).logsumexp(0),
+     "the sum over the images instead of the grid"),
+    ("log_evidence", lambda log_px_z, log_p_z, cell: (log_px_z + log_p_z).max(1).values,
+     "the largest term only, and the cell is missing"),
+    ("log_evidence", lambda log_px_z, log_p_z, cell: (log_px_z + log_p_z).max(1).values + 1, None),
+    ("kl_to_prior", lambda mu, log_var: -torch.sum(1 + log_var - mu**2 - log_var.exp(), 1), "the ½ is missing"),
+    ("kl_to_prior", lambda mu, log_var: 0.5 * torch.sum(1 + log_var - mu**2 - log_var.exp(), 1), "the wrong sign"),
+    ("kl_to_prior", lambda mu, log_var: (1 + log_var - mu**2 - log_var.exp()).sum(1),
+     "the wrong sign, and the ½ is missing"),
+    ("kl_to_prior", lambda mu, log_var: -0.5 * torch.sum(1 + log_var - mu**2 - log_var.exp()),
+     "one number for the batch"),
+    ("kl_to_prior", lambda mu, log_var: -0.5 * torch.mean(1 + log_var - mu**2 - log_var.exp()),
+     "the mean over latent dimensions and batch"),
+    ("kl_to_prior", lambda mu, log_var: torch.mean(-0.5 * torch.sum(1 + log_var - mu**2 - log_var.exp(), 1), 0),
+     "the mean over the batch"),
+    ("kl_to_prior", lambda mu, log_var: -0.5 * torch.mean(1 + log_var - mu**2 - log_var.exp(), 1),
+     "the mean over the latent dimensions instead of the sum"),
+    ("kl_to_prior", lambda mu, log_var: 0.5 * (mu**2 + torch.sqrt(log_var.exp()) - 1 - log_var).sum(1),
+     "σ where σ² belongs"),
+    ("kl_to_prior", lambda mu, log_var: 0.5 * (mu**2 + log_var.exp() - 1 - log_var.exp().sqrt().log()).sum(1),
+     "log σ where log σ² belongs"),
+    ("kl_to_prior", lambda mu, log_var: kl_by_torch_distributions(mu, 2 * log_var), "log_var taken for log σ"),
+    ("kl_to_prior", lambda mu, log_var: 0.5 * (mu**2 + log_var.exp() ** 2 - 1 - 2 * log_var).sum(1),
+     "log_var taken for log σ"),
+    ("kl_to_prior", lambda mu, log_var: 0.5 * (mu**2 + log_var.exp() ** 2 - 1 - log_var).sum(1),
+     "σ⁴ where σ² belongs"),
+    ("kl_to_prior", lambda mu, log_var: 0.5 * (mu**2 + log_var.exp() - 1 - torch.log(log_var.exp() ** 2)).sum(1),
+     "log σ⁴ where log σ² belongs"),
+    ("kl_to_prior", lambda mu, log_var: torch.distributions.kl_divergence(
+        torch.distributions.Normal(0, 1), torch.distributions.Normal(mu, log_var.exp().sqrt())).sum(1),
+     "the KL the other way round"),
+    ("kl_to_prior", lambda mu, log_var: 0.5 * (mu**2 + log_var.exp() - 1 + log_var).sum(1),
+     "the log term has the wrong sign"),
+    ("kl_to_prior", lambda mu, log_var: -0.5 * (log_var - mu**2 - log_var.exp()).sum(1), "the -1 is missing"),
+    ("kl_to_prior", lambda mu, log_var: -0.5 * (1 + (log_var - mu**2 - log_var.exp()).sum(1)),
+     "the 1 is subtracted once instead of K times"),
+    ("kl_to_prior", lambda mu, log_var: -0.5 * (1 + log_var - mu - log_var.exp()).sum(1), "mu is not squared"),
+    ("kl_to_prior", lambda mu, log_var: (0.5 * mu**2 + log_var.exp() - 1 - log_var).sum(1),
+     "the ½ stands at mu² only (brackets)"),
+    ("kl_to_prior", lambda mu, log_var: kl_by_torch_distributions(mu, log_var) ** 2, None),
+    ("elbo_from_noise", lambda x, mu, log_var, eps, decode: elbo_by_torch_distributions(
+        x, mu, log_var, 0 * eps[:1], decode), "z without noise"),
+    ("elbo_from_noise", lambda x, mu, log_var, eps, decode: torch.distributions.Bernoulli(
+        probs=decode(mu)).log_prob(x).sum(1) - kl_by_torch_distributions(mu, log_var), "z without noise"),
+    ("elbo_from_noise", lambda x, mu, log_var, eps, decode: elbo_by_torch_distributions(
+        x, mu, log_var, eps[:1], decode), "only the first sample"),
+    ("elbo_from_noise", lambda x, mu, log_var, eps, decode: elbo_by_torch_distributions(
+        x, mu, log_var, eps.mean(0, keepdim=True), decode), "the noise is averaged first"),
+    ("elbo_from_noise", lambda x, mu, log_var, eps, decode: elbo_by_torch_distributions(
+        x, mu, log_var, torch.exp(0.5 * log_var) * eps, decode), "the noise is multiplied by σ² instead of σ"),
+    ("elbo_from_noise", lambda x, mu, log_var, eps, decode: elbo_by_torch_distributions(
+        x, mu, log_var, torch.exp(-0.5 * log_var) * eps, decode), "the noise is not scaled by σ"),
+    ("elbo_from_noise", lambda x, mu, log_var, eps, decode: elbo_by_torch_distributions(
+        x, mu, 2 * log_var, eps, decode), "log_var taken for log σ, in the codes and in the KL"),
+    ("elbo_from_noise", lambda *arguments: -elbo_by_torch_distributions(*arguments), "the loss instead of the ELBO"),
+    ("elbo_from_noise", lambda x, mu, log_var, *others: elbo_by_torch_distributions(
+        x, mu, log_var, *others) + kl_by_torch_distributions(mu, log_var), "the KL is missing"),
+    ("elbo_from_noise", lambda x, mu, log_var, *others: elbo_by_torch_distributions(
+        x, mu, log_var, *others) + 2 * kl_by_torch_distributions(mu, log_var), "the KL is added"),
+    ("elbo_from_noise", lambda x, mu, log_var, *others: elbo_by_torch_distributions(
+        x, mu, log_var, *others) - kl_by_torch_distributions(mu, log_var), "the KL without its ½"),
+    ("elbo_from_noise", lambda x, mu, log_var, eps, decode: len(eps) * elbo_by_torch_distributions(
+        x, mu, log_var, eps, decode), "the sum over the samples instead of the mean, of the KL, too"),
+    ("elbo_from_noise", lambda x, mu, log_var, eps, decode: torch.distributions.Bernoulli(
+        probs=outputs(mu, log_var, eps, decode).mean(0)).log_prob(x).sum(1) - gaussian_kl(mu, log_var),
+     "the outputs are averaged before the logarithm"),
+    ("elbo_from_noise", lambda x, mu, log_var, eps, decode: torch.distributions.Bernoulli(
+        probs=outputs(mu, log_var, eps, decode)).log_prob(x).mean((0, 2)) - gaussian_kl(mu, log_var),
+     "the mean over the pixels instead of the sum"),
+    ("elbo_from_noise", lambda x, mu, log_var, eps, decode: torch.distributions.Bernoulli(
+        logits=outputs(mu, log_var, eps, decode)).log_prob(x).sum(-1).mean(0) - gaussian_kl(mu, log_var),
+     "the probabilities taken for logits"),
+    ("elbo_from_noise", lambda x, mu, log_var, eps, decode: elbo_by_torch_distributions(
+        x, mu, log_var, eps, decode).mean(), "the mean over the batch"),
+    ("elbo_from_noise", lambda x, mu, log_var, eps, decode: elbo_by_torch_distributions(
+        x, mu, log_var, -eps, decode), None),
+    ("gaussian_log_likelihood", lambda x, mean, sigma: torch.distributions.Normal(mean, sigma).log_prob(x),
+     "no sum at all"),
+    ("gaussian_log_likelihood", lambda x, mean, sigma: torch.distributions.Normal(mean, sigma).log_prob(x).mean(1),
+     "the mean over the pixels instead of the sum"),
+    ("gaussian_log_likelihood", lambda x, mean, sigma: torch.distributions.Normal(mean, sigma).log_prob(x).sum(),
+     "one number for the batch"),
+    ("gaussian_log_likelihood", lambda x, mean, sigma: torch.distributions.Normal(mean, sigma**2).log_prob(x).sum(1),
+     "the variance taken for sigma"),
+    ("gaussian_log_likelihood", lambda x, mean, sigma: torch.distributions.Normal(mean, sigma**0.5).log_prob(x).sum(1),
+     "sigma taken for the variance"),
+    ("gaussian_log_likelihood", lambda x, mean, sigma: torch.distributions.Normal(mean, 1).log_prob(x).sum(1),
+     "σ is taken for 1"),
+    ("gaussian_log_likelihood", lambda x, mean, sigma: -functional.gaussian_nll_loss(
+        mean, x, torch.full_like(x, sigma**2), reduction="none").sum(1), "log 2π is dropped"),
+    ("gaussian_log_likelihood", lambda x, mean, sigma: -functional.mse_loss(mean, x, reduction="none").sum(1) / 2,
+     "minus half the squared error"),
+    ("gaussian_log_likelihood", lambda x, mean, sigma: -0.5 * ((x - mean) / sigma).pow(2).sum(1),
+     "the constant is dropped"),
+    ("gaussian_log_likelihood", lambda x, mean, sigma: -0.5 * ((x - mean) / sigma).pow(2).sum(1) - math.log(
+        sigma * math.sqrt(2 * math.pi)), "the constant is counted once instead of D times"),
+    ("gaussian_log_likelihood", lambda x, mean, sigma: -0.5 * ((x - mean) / sigma).pow(2).sum(1) - x.shape[1] * (
+        math.log(2 * math.pi * sigma)), "2πσ instead of √(2πσ²)"),
+    ("gaussian_log_likelihood", lambda x, mean, sigma: -0.5 * ((x - mean) / sigma).pow(2).sum(1) - x.shape[1] / 2 * (
+        math.log((2 * math.pi * sigma) ** 2)), "2πσ instead of √(2πσ²)"),
+    ("gaussian_log_likelihood", lambda x, mean, sigma: -torch.distributions.Normal(mean, sigma).log_prob(x).sum(-1),
+     "the wrong sign"),
+    ("gaussian_log_likelihood", lambda x, mean, sigma: torch.distributions.Normal(mean, sigma).log_prob(
+        x).exp().prod(1), "the density instead of its logarithm"),
+    ("gaussian_log_likelihood", lambda x, mean, sigma: torch.distributions.Normal(0, sigma).log_prob(x).sum(1), None),
+    ("implied_sigma", lambda a, b: (a * 2 / b) ** -1, "σ² instead of σ"),
+    ("implied_sigma", lambda a, b: (b / a) ** 0.5, "the ½ is forgotten"),
+    ("implied_sigma", lambda a, b: np.sqrt(2) * np.sqrt(a / b), "upside down"),
+    ("implied_sigma", lambda a, b: (b / 2 * a) ** 0.5, "multiplied by a (brackets)"),
+    ("implied_sigma", lambda a, b: (2 * a) ** -0.5, "b is ignored"),
+    ("implied_sigma", lambda a, b: (0.5 * b) ** 0.5, "a is ignored"),
+    ("implied_sigma", lambda a, b: (0.5 * a / b) ** 0.5, "a and b exchanged"),
+    ("implied_sigma", lambda a, b: np.log(np.sqrt(0.5 * b / a)), "log σ"),
+    ("implied_sigma", lambda a, b: a + b, None),
+    ("importance_weighted", lambda log_px_z, log_p_z, log_q_z: (
+        log_px_z.exp() * log_p_z.exp() / log_q_z.exp()).mean(0).log(), "exponentiated first"),
+    ("importance_weighted", lambda log_px_z, log_p_z, log_q_z: torch.log(
+        (log_px_z.double() + log_p_z - log_q_z).exp().sum(0)) - math.log(len(log_q_z)), "exponentiated first"),
+    ("importance_weighted", lambda log_px_z, log_p_z, log_q_z: log_px_z.mean(0) - (log_q_z - log_p_z).mean(0),
+     "the mean of the logs instead of the log of the mean"),
+    ("importance_weighted", lambda log_px_z, log_p_z, log_q_z: torch.logsumexp(log_px_z - (log_q_z - log_p_z), 0),
+     "log S is not subtracted"),
+    ("importance_weighted", lambda log_px_z, log_p_z, log_q_z: torch.logsumexp(
+        log_px_z + log_p_z - log_q_z, 0) / len(log_q_z), "the logarithm is divided by S"),
+    ("importance_weighted", lambda log_px_z, log_p_z, log_q_z: torch.logsumexp(
+        log_px_z + log_p_z - math.log(len(log_q_z)), 0), "q is missing"),
+    ("importance_weighted", lambda log_px_z, log_p_z, log_q_z: torch.logsumexp(
+        log_px_z - log_q_z, 0) - math.log(len(log_q_z)), "the prior is missing"),
+    ("importance_weighted", lambda log_px_z, log_p_z, log_q_z: (log_px_z + log_p_z - log_q_z).max(0).values,
+     "the largest weight only"),
+    ("importance_weighted", lambda log_px_z, log_p_z, log_q_z: torch.logsumexp(
+        log_px_z + log_p_z - log_q_z, -1) - math.log(log_q_z.shape[-1]),
+     "the mean over the images instead of the samples"),
+    ("importance_weighted", lambda log_px_z, log_p_z, log_q_z: -torch.logsumexp(
+        log_q_z - log_px_z - log_p_z, 0) + math.log(len(log_q_z)), "the inverse of the mean of the inverse weights"),
+    ("importance_weighted", lambda log_px_z, log_p_z, log_q_z: (log_px_z + log_p_z - log_q_z).median(0).values, None),
 ]
 
 
@@ -731,3 +1108,17 @@ def test_a_counterexample_names_its_arguments_and_rounds_its_numbers():
     message = check(BY_NAME["softmax_memory"], lambda x_tilde, images, sigma: 7.0).message
     sigma = message.partition("sigma = ")[2].partition(". Your")[0]
     assert len(sigma) <= 6 and 0.3 <= float(sigma) <= 0.7
+
+
+def test_a_counterexample_of_notebook_3_names_the_decoder_and_the_numbers():
+    message = check(BY_NAME["elbo_from_noise"], lambda *arguments: 7.0).message
+    assert "decode = the function decode. Your result" in message
+    message = check(BY_NAME["implied_sigma"], lambda a, b: 7.0).message
+    a, b = (float(message.partition(f"{name} = ")[2].split()[0].strip(",.")) for name in "ab")
+    assert 0.3 <= a <= 4 and 0.3 <= b <= 4
+
+
+def test_noise_of_its_own_is_told_so():
+    verdict = check(BY_NAME["elbo_from_noise"], lambda x, mu, log_var, eps, decode: elbo_by_torch_distributions(
+        x, mu, log_var, torch.randn_like(eps), decode))
+    assert verdict.passed is False and "draws random numbers of its own" in verdict.message
