@@ -12,6 +12,7 @@ from aetutor.objectives import check_samples, importance_weights
 from aetutor.quadrature import batches, check_plane, log_joint, refine
 
 Denoiser = Callable[[Tensor, str, float], Tensor]  # (noisy images (B, C, H, W), kind, level) -> (B, C, H, W)
+CODES = 20_000  # decoded at a time: 63 MB for 784 pixels
 TINY = 1e-6  # stands for a standard deviation of 0
 
 
@@ -115,6 +116,15 @@ class Evidence(NamedTuple):
     log_px: Tensor
     elbo: Tensor
     error: Tensor
+
+
+@torch.no_grad()
+def log_likelihoods(model, x: Tensor, z: Tensor) -> Tensor:
+    """log p(x|z) for all pairs of images and codes: `(B, C, H, W)` and `(G, K)` -> `(B, G)` nats.
+
+    Not for conditional models, whose p(x|z, y) has a label for each image.
+    """
+    return torch.cat([model.decode(part).base_dist.log_prob_table(x) for part in z.split(CODES)], dim=1)
 
 
 @torch.no_grad()

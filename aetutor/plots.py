@@ -129,13 +129,19 @@ def history(run, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def code_scatter(codes: Tensor, labels: Tensor, ax: Axes | None = None) -> Axes:
-    """Two-dimensional codes `(N, 2)` with their labels `(N,)`, each point drawn as its own digit."""
+def code_scatter(codes: Tensor, labels: Tensor, ax: Axes | None = None, title: str = "",
+                 reach: float | None = None) -> Axes:
+    """Two-dimensional codes `(N, 2)` with their labels `(N,)`, each point drawn as its own digit.
+
+    `reach` fixes both axes to -reach … reach, so that several figures can be compared.
+    """
     ax = ax or _axes(6, 6)
     for label in labels.unique().tolist():
         points = _array(codes[labels == label])
         ax.scatter(*points.T, s=45, marker=f"${label}$", color=DIGIT_COLOURS[label % 10], linewidths=0.3)
-    ax.set(xlabel="first code $z_1$", ylabel="second code $z_2$")
+    ax.set(xlabel="first code $z_1$", ylabel="second code $z_2$", title=title)
+    if reach:
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
     ax.grid(alpha=0.3)
     return ax
 

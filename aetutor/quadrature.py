@@ -9,7 +9,7 @@ import torch
 
 SIDE = 2.0  # of a block of the grid, at first; a block that does not matter to an image is not refined for it
 POINTS = 16  # along each side of a block
-MATTERS = 20.0  # nats below the heaviest block; and as much again on the first grid, which may miss a narrow peak
+MATTERS = 12.0  # nats below the heaviest block; and as much again on the first grid, which may miss a narrow peak
 EDGE = 25.0  # nats below the heaviest block at which p(x, z) counts as vanished
 WIDEST = 60.0  # half a side of the square at which the widening gives up
 FINEST = 1 / 512  # step at which the refinement gives up
@@ -74,7 +74,9 @@ def _grid_sums(model, x, y, corners, needed, side):
         # the mean of log p(x, z) - log q(z|x) under q, within the block
         mean_ratio[rows, block] = (log_q.softmax(1) * (joint - log_q)).sum(1)
     matters = MATTERS * (1 + side / SIDE)
-    important = [log_sums > log_sums.amax(1, keepdim=True) - matters for log_sums in (log_px, log_mass)]
+    # a block's share of the ELBO is its mass times the mean ratio there, which may be thousands of nats
+    shares = (log_px, log_mass + mean_ratio.abs().log1p())
+    important = [log_sums > log_sums.amax(1, keepdim=True) - matters for log_sums in shares]
     # q put on the grid is q_g = q(z_g) / mass: Σ_g q_g log (p(x, z_g) / q_g), below the grid's log p(x) by Jensen
     cell, log_all = 2 * log(step), log_mass.logsumexp(1)
     elbo = (log_mass.softmax(1) * mean_ratio).sum(1) + log_all + cell

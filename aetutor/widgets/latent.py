@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from aetutor.evaluation import Evidence, log_px_quadrature, posterior_grid
-from aetutor.plots import code_map
+from aetutor.plots import code_map, density
 from aetutor.quadrature import log_joint
 from aetutor.widgets.base import Explorer
 
@@ -94,6 +94,15 @@ class PosteriorExplorer(Explorer):
         z = self.centre[image] + self.half_side[image] * torch.cartesian_prod(axis, axis)
         (left, bottom), (right, top) = z[0].tolist(), z[-1].tolist()
         return z, (left, right, bottom, top)
+
+    @torch.no_grad()
+    def plot(self, image: int, ax=None):
+        """The same as a static figure: the posterior in shades, the guess as ellipses; returns the matplotlib Axes."""
+        z, square = self.square(image, 120)
+        log_density = log_joint(self.model, self.choices[image : image + 1], None, z).view(120, 120)
+        ax = density(log_density, square, self.q_z.loc[image], self.q_z.scale[image], ax)
+        ax.set_title(f"a {self.labels[image]}, gap {self.exact.log_px[image] - self.exact.elbo[image]:.1f} nats")
+        return ax
 
     def readout_text(self, pictures: dict[str, Tensor], image: int) -> str:
         """log p(x), the ELBO and the gap between them; where the square lies."""
