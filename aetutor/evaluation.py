@@ -9,7 +9,7 @@ from torch import Tensor
 
 from aetutor import corruption
 from aetutor.objectives import check_samples, importance_weights
-from aetutor.quadrature import batches, check_plane, log_joint, refine
+from aetutor.quadrature import batches, check_plane, is_narrow, log_joint, narrow_elbo, refine
 
 Denoiser = Callable[[Tensor, str, float], Tensor]  # (noisy images (B, C, H, W), kind, level) -> (B, C, H, W)
 CODES = 20_000  # decoded at a time: 63 MB for 784 pixels
@@ -152,16 +152,20 @@ def log_px_quadrature(model, x: Tensor, y: Tensor | None = None, tolerance: floa
     """log p(x) = log ∫ p(x|z) p(z) dz and the ELBO by sums over a grid, for models with two latent dimensions.
 
     Images `(N, C, H, W)` -> `(N,)` nats each. The square is so wide that it holds every q(z|x) to seven standard
-    deviations, and wider where p(x|z) p(z) has not vanished at its edge; its step is halved until neither number of an
-    image moves by more than `tolerance`; `error` is how much they moved in the last round. The ELBO is that of q put
-    on the grid, so that the gap log_px - elbo is a KL divergence on the grid and never negative. Derived in notebook
-    03, section 2. Raises ValueError for other numbers of latent dimensions or a tolerance that is not positive, and
-    RuntimeError when a step of 1/512 is still too coarse.
+    deviations, and wider where p(x|z) p(z) has not vanished at its edge; its step, 1/8 at first, is halved until
+    neither number of an image moves by more than `tolerance` (in float64, twice in a row); `error` is how much they
+    moved in the last round. The ELBO is that of q put on the grid, so that the gap log_px - elbo is a KL divergence on
+    the grid and never negative; a q narrower than 1/64 has a grid of its own, and then the gap is as exact as `error`
+    says. Derived in notebook 03, section 2. Raises ValueError for other numbers of latent dimensions, images that the
+    likelihood does not take, or a tolerance that is not positive, and RuntimeError when a step of 1/512 is still too
+    coarse.
     """
     check_plane(model)
     if not tolerance > 0:
         raise ValueError(f"tolerance is how many nats the answer may be off, more than 0; got {tolerance}.")
-    q_z = model.encode(x) if y is None else model.encode(x, y)
+    label = () if y is None else (y,)
+    q_z = model.encode(x, *label)
+    model.decode(q_z.mean, *label).log_prob(x)  # which checks the pixels
     reach = (q_z.mean.abs() + 7 * q_z.stddev).amax(1).clamp(min=6.0).ceil()  # (N,), a whole number
     results = [x.new_empty(len(x)) for _ in Evidence._fields]
     for radius in reach.unique():
@@ -169,6 +173,10 @@ def log_px_quadrature(model, x: Tensor, y: Tensor | None = None, tolerance: floa
         converged = refine(model, x[chosen], None if y is None else y[chosen], radius.item(), tolerance)
         for result, values in zip(results, converged, strict=True):
             result[chosen] = values
+    for i in is_narrow(q_z.base_dist).nonzero()[:, 0]:
+        one = slice(i, i + 1)
+        coarse, fine = (narrow_elbo(model, x[one], None if y is None else y[one], points) for points in (32, 64))
+        results[1][i], results[2][i] = fine, torch.maximum(results[2][i], (fine - coarse).abs())
     return Evidence(*results)
 
 
@@ -176,14 +184,17 @@ def posterior_grid(model, x: Tensor, y: Tensor | None = None, radius: float = 4.
     """The true posterior p(z|x) on a square, for models with two latent dimensions.
 
     Images `(N, C, H, W)` -> (axis `(P,)`, log densities `(N, P, P)` in nats, z_1 along the rows): from -radius to
-    radius, normalised by the sum over the square. Raises ValueError for other numbers of latent dimensions.
+    radius. It is log p(x|z) + log p(z) - log p(x), the last by `log_px_quadrature`, whose errors it raises: a density,
+    also where the posterior is narrower than the step or lies outside the square. Raises ValueError for fewer than two
+    points or a radius that is not positive.
     """
-    check_plane(model)
+    log_px = log_px_quadrature(model, x, y).log_px
+    if points < 2 or not radius > 0:
+        raise ValueError(f"The grid needs two points or more and a radius above 0; got {points=}, {radius=}.")
     axis = torch.linspace(-radius, radius, points, dtype=x.dtype, device=x.device)
     with torch.no_grad():
         joint = log_joint(model, x, y, torch.cartesian_prod(axis, axis)).view(len(x), points, points)
-    cell = (axis[1] - axis[0]).item() ** 2
-    return axis, joint - joint.flatten(1).logsumexp(1)[:, None, None] - log(cell)
+    return axis, joint - log_px[:, None, None]
 
 
 @torch.no_grad()

@@ -52,7 +52,7 @@ def show_animation(axes: Sequence[Axes], caption: str, alt: str, seconds: float 
         png = io.BytesIO()
         ax.figure.savefig(png, format="png", dpi=70, facecolor="white")
         plt.close(ax.figure)
-        frames.append(Image.open(png).convert("P", palette=Image.Palette.ADAPTIVE))
+        frames.append(Image.open(png).convert("RGB"))
     durations = [1000 * seconds] * (len(frames) - 1) + [3000 * seconds]
     png = io.BytesIO()
     frames[0].save(png, "png", save_all=True, append_images=frames[1:], duration=durations)
