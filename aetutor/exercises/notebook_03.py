@@ -43,7 +43,7 @@ def _evidence(of_joint):
 def _all_equal(*arguments_and_result) -> bool:
     """The same number for each image: what log(0 + a small number) gives after an underflow."""
     result = arguments_and_result[-1]
-    return len(result) > 1 and bool((result == result[0]).all())
+    return len(result) > 1 and bool((result == result[0]).all()) and result[0].item() < 0
 
 
 EXERCISE_1 = Exercise(
