@@ -6,16 +6,17 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from aetutor import corruption
-from aetutor.checkpoint import own_random_state
-from aetutor.networks import mlp
 from aetutor.objectives import check_samples, importance_weights, posterior
-from aetutor.quadrature import batches, check_labels, check_plane, log_joint, refine
-from aetutor.training import Trainer
+from aetutor.probe import Probe, linear_probe
+from aetutor.quadrature import batches, check_labels, check_plane, is_narrow, log_joint, narrow_elbo, refine
+
+__all__ = ["Evidence", "OptimalMemory", "Probe", "active_units", "linear_probe", "log_likelihoods", "log_px_importance",
+           "log_px_quadrature", "median_filter", "posterior_grid", "psnr", "psnr_by_level", "squared_error"]
 
 Denoiser = Callable[[Tensor, str, float], Tensor]  # (noisy images (B, C, H, W), kind, level) -> (B, C, H, W)
+CODES = 20_000  # decoded at a time: 63 MB for 784 pixels
 TINY = 1e-6  # stands for a standard deviation of 0
 
 
@@ -122,6 +123,15 @@ class Evidence(NamedTuple):
 
 
 @torch.no_grad()
+def log_likelihoods(model, x: Tensor, z: Tensor) -> Tensor:
+    """log p(x|z) for all pairs of images and codes: `(B, C, H, W)` and `(G, K)` -> `(B, G)` nats.
+
+    Not for conditional models, whose p(x|z, y) has a label for each image.
+    """
+    return torch.cat([model.decode(part).base_dist.log_prob_table(x) for part in z.split(CODES)], dim=1)
+
+
+@torch.no_grad()
 def log_px_importance(model, x: Tensor, samples: int, y: Tensor | None = None) -> Tensor:
     """log p(x) by importance sampling from q(z|x), images `(N, C, H, W)` -> `(N,)` nats, in bounded memory.
 
@@ -147,17 +157,20 @@ def log_px_quadrature(model, x: Tensor, y: Tensor | None = None, tolerance: floa
     """log p(x) = log ∫ p(x|z) p(z) dz and the ELBO by sums over a grid, for models with two latent dimensions.
 
     Images `(N, C, H, W)` -> `(N,)` nats each. The square is so wide that it holds every q(z|x) to seven standard
-    deviations, and wider where p(x|z) p(z) has not vanished at its edge; its step is halved until neither number of an
-    image moves by more than `tolerance`; `error` is how much they moved in the last round. The ELBO is that of q put
-    on the grid, so that the gap log_px - elbo is a KL divergence on the grid and never negative. Derived in notebook
-    03, section 2. Raises ValueError for other numbers of latent dimensions or a tolerance that is not positive, and
-    RuntimeError when a step of 1/512 is still too coarse.
+    deviations, and wider where p(x|z) p(z) has not vanished at its edge; its step, 1/8 at first, is halved until
+    neither number of an image moves by more than `tolerance` (in float64, twice in a row); `error` is how much they
+    moved in the last round. The ELBO is that of q put on the grid, so that the gap log_px - elbo is a KL divergence on
+    the grid and never negative; a q narrower than 1/64 has a grid of its own, and then the gap is as exact as `error`
+    says. Derived in notebook 03, section 2. Raises ValueError for other numbers of latent dimensions, images that the
+    likelihood does not take, or a tolerance that is not positive, and RuntimeError when a step of 1/512 is still too
+    coarse.
     """
     check_plane(model)
     if not tolerance > 0:
         raise ValueError(f"tolerance is how many nats the answer may be off, more than 0; got {tolerance}.")
     check_labels(model, x, y)
     q_z = posterior(model, x, y)
+    model.decode(q_z.mean, *(() if y is None else (y,))).log_prob(x)  # which checks the pixels
     reach = (q_z.mean.abs() + 7 * q_z.stddev).amax(1).clamp(min=6.0).ceil()  # (N,), a whole number
     results = [x.new_empty(len(x)) for _ in Evidence._fields]
     for radius in reach.unique():
@@ -165,6 +178,10 @@ def log_px_quadrature(model, x: Tensor, y: Tensor | None = None, tolerance: floa
         converged = refine(model, x[chosen], None if y is None else y[chosen], radius.item(), tolerance)
         for result, values in zip(results, converged, strict=True):
             result[chosen] = values
+    for i in is_narrow(q_z.base_dist).nonzero()[:, 0]:
+        one = slice(i, i + 1)
+        coarse, fine = (narrow_elbo(model, x[one], None if y is None else y[one], points) for points in (32, 64))
+        results[1][i], results[2][i] = fine, torch.maximum(results[2][i], (fine - coarse).abs())
     return Evidence(*results)
 
 
@@ -172,15 +189,17 @@ def posterior_grid(model, x: Tensor, y: Tensor | None = None, radius: float = 4.
     """The true posterior p(z|x) on a square, for models with two latent dimensions.
 
     Images `(N, C, H, W)` -> (axis `(P,)`, log densities `(N, P, P)` in nats, z_1 along the rows): from -radius to
-    radius, normalised by the sum over the square. Raises ValueError for other numbers of latent dimensions.
+    radius. It is log p(x|z) + log p(z) - log p(x), the last by `log_px_quadrature`, whose errors it raises: a density,
+    also where the posterior is narrower than the step or lies outside the square. Raises ValueError for fewer than two
+    points or a radius that is not positive.
     """
-    check_plane(model)
-    check_labels(model, x, y)
+    log_px = log_px_quadrature(model, x, y).log_px
+    if points < 2 or not radius > 0:
+        raise ValueError(f"The grid needs two points or more and a radius above 0; got {points=}, {radius=}.")
     axis = torch.linspace(-radius, radius, points, dtype=x.dtype, device=x.device)
     with torch.no_grad():
         joint = log_joint(model, x, y, torch.cartesian_prod(axis, axis)).view(len(x), points, points)
-    cell = (axis[1] - axis[0]).item() ** 2
-    return axis, joint - joint.flatten(1).logsumexp(1)[:, None, None] - log(cell)
+    return axis, joint - log_px[:, None, None]
 
 
 @torch.no_grad()
@@ -191,59 +210,3 @@ def active_units(model, x: Tensor, y: Tensor | None = None, threshold: float = 0
     """
     mu = posterior(model, x, y).mean
     return int((mu.var(0) > threshold).sum())
-
-
-class Probe(NamedTuple):
-    """How well the class is read from test codes: the share read rightly, and the mean of -log p(y|z), in nats."""
-
-    accuracy: float
-    cross_entropy: float
-
-
-@torch.enable_grad()
-def linear_probe(z: Tensor, y: Tensor, test_z: Tensor, test_y: Tensor, hidden: tuple[int, ...] = (), epochs: int = 20,
-                 seed: int = 0) -> Probe:
-    """How much of the label is in the code: a classifier p(y|z) of its own, fitted to codes and tested on others.
-
-    Codes `(N, K)`, integer labels `(N,)`, others to test it on -> `Probe`. With `hidden=()` it is multinomial logistic
-    regression on standardised codes, weight decay ‖W‖² / 2N; else an MLP, `epochs` of Adam from `seed`. It leaves your
-    random state alone. For draws of z from q(z|x), not their means, I(z; y) >= H(y) - cross_entropy (Barber and Agakov
-    2003; notebook 04, equation 4.5). Raises ValueError for other codes or labels, and a test label that y has none of.
-    """
-    _check_codes(z, y, z)
-    _check_codes(test_z, test_y, z)
-    classes, y = y.unique(return_inverse=True)
-    if not torch.isin(test_y, classes).all():
-        raise ValueError(f"The probe knows the labels {classes.tolist()}; got others in test_y: fit it to all of them.")
-    test_y = torch.searchsorted(classes, test_y)
-    std, mean = torch.std_mean(z.detach(), 0, correction=0)
-    z, test_z = ((codes.detach() - mean) / torch.where(std > 0, std, 1) for codes in (z, test_z))
-    with own_random_state(z.device, seed):
-        classifier = mlp(z.shape[1], *hidden, len(classes)).to(z)
-    if hidden:
-        Trainer(classifier, lambda net, z, y: cross_entropy(net(z), y, reduction="none"), z.device, seed=seed).fit(
-            z, y, epochs=epochs, batch_size=min(256, len(z)), lr=5e-3, progress=False)
-    else:
-        _fit_linear(classifier, z, y)
-    logits = classifier(test_z).detach()
-    return Probe((logits.argmax(1) == test_y).sum().item() / len(test_y), cross_entropy(logits, test_y).item())
-
-
-def _fit_linear(classifier, z, y):
-    optimizer = torch.optim.LBFGS(classifier.parameters(), max_iter=500, line_search_fn="strong_wolfe")
-
-    def loss():
-        optimizer.zero_grad()
-        # the mean of -log p(y|z), and ‖W‖² / 2N, which keeps W finite where the classes do not overlap
-        value = cross_entropy(classifier(z), y) + classifier[0].weight.square().sum() / (2 * len(z))
-        value.backward()
-        return value
-
-    optimizer.step(loss)
-
-
-def _check_codes(z, y, like):
-    if (z.dim() != 2 or z.shape[1] != like.shape[1] or z.dtype != like.dtype or not z.is_floating_point()
-            or not z.isfinite().all() or y.shape != z.shape[:1] or y.is_floating_point() or len(y) == 0):
-        raise ValueError("The probe takes finite float codes (N, K) and integer labels (N,), N at least 1, and test "
-                         f"codes of the same kind; got {z.dtype} {tuple(z.shape)} and {y.dtype} {tuple(y.shape)}.")

@@ -58,11 +58,12 @@ class GaussianPixels(Normal):
         return (x - self.loc).square() * (-0.5 / self.sigma**2) - self.sigma.log() - 0.5 * log(2 * pi)
 
     def log_prob_table(self, x: Tensor) -> Tensor:
-        # the square opened: T(x) = (x, x²), so that all pairs are two products of matrices
-        precision = (self.sigma**-2).expand(self.loc.shape).flatten(1)  # (G, D)
-        constants = self.log_prob(torch.zeros_like(self.loc)).flatten(1).sum(1)
-        x = x.flatten(1)
-        return x @ (self.loc.flatten(1) * precision).T - x.square() @ precision.T / 2 + constants
+        # the square opened: T(x) = (x, x²), so that all pairs are two products of matrices; in float64, since the
+        # large parts cancel
+        mean, rows = self.loc.flatten(1).double(), x.flatten(1).double()
+        precision = (self.sigma.double() ** -2).expand(self.loc.shape).flatten(1)  # (G, D)
+        constants = (mean.square() * precision / 2 - precision.log() / 2 + 0.5 * log(2 * pi)).sum(1)
+        return (rows @ (mean * precision).T - rows.square() @ precision.T / 2 - constants).to(x.dtype)
 
 
 class ContinuousBernoulliPixels(Distribution):
@@ -95,10 +96,12 @@ class ContinuousBernoulliPixels(Distribution):
         if not ((x >= 0) & (x <= 1)).all():
             raise ValueError("A continuous Bernoulli takes grey values in [0, 1]; got values from "
                              f"{x.min():.3g} to {x.max():.3g}.")
-        return self.logits * x - self._log_integral()
+        origin, log_scale = self._normaliser()
+        return self.logits * (x - origin) + log_scale
 
     def log_prob_table(self, x: Tensor) -> Tensor:
-        return x.flatten(1) @ self.logits.flatten(1).T - self._log_integral().flatten(1).sum(1)
+        origin, log_scale = self._normaliser()
+        return x.flatten(1) @ self.logits.flatten(1).T + (log_scale - self.logits * origin).flatten(1).sum(1)
 
     def rsample(self, sample_shape=()) -> Tensor:
         """By the inverse of the distribution function, for -|a|, where nothing overflows, and mirrored for a > 0."""
@@ -110,11 +113,13 @@ class ContinuousBernoulliPixels(Distribution):
         x = torch.where(small, u + minus * u * (1 - u) / 2, torch.log1p(u * torch.expm1(a)) / a)
         return torch.where(self.logits > 0, 1 - x, x).clamp(0, 1)
 
-    def _log_integral(self) -> Tensor:
-        # log((e^a - 1) / a) = max(a, 0) + log((1 - e^-|a|) / |a|); near a = 0 by the series a/2 + a²/24 - a⁴/2880
+    def _normaliser(self) -> tuple[Tensor, Tensor]:
+        # log p(x) = a (x - [a > 0]) - log((1 - e^-|a|) / |a|): nothing large that must cancel. Near a = 0 by the series
+        # a (x - 1/2) - a²/24 + a⁴/2880
         small, a = _near_zero(self.logits.abs())
-        series = self.logits / 2 + self.logits**2 / 24 - self.logits**4 / 2880
-        return torch.where(small, series, self.logits.clamp(min=0) + torch.log(-torch.expm1(-a) / a))
+        origin = torch.where(small, 0.5, (self.logits > 0).to(self.logits))
+        series = -self.logits**2 / 24 + self.logits**4 / 2880
+        return origin, torch.where(small, series, a.log() - torch.log(-torch.expm1(-a)))
 
 
 def _near_zero(a: Tensor, limit: float = 0.1) -> tuple[Tensor, Tensor]:

@@ -57,8 +57,8 @@ def elbo(model, x: Tensor, y: Tensor | None = None, samples: int = 1, beta: floa
     """log p(x) >= E_q[log p(x|z)] - KL(q(z|x) ‖ p(z)), the expectation by S samples of z: `(B, C, H, W)` -> `(B,)`.
 
     Unbiased for any S, and differentiable through the samples (notebook 03, equations 3.6, 3.8 and 3.14). `beta` weighs
-    the KL (Higgins et al. 2017); 1 is the bound. `y` are labels `(B,)`, for a conditional model, whose bound is on
-    log p(x|y) (equation 4.1). Raises ValueError for `samples` below 1, and for labels that are missing or not taken.
+    the KL (Higgins et al. 2017); 1 is the bound. `y` are labels `(B,)`, for a conditional model. Raises ValueError for
+    `samples` below 1.
     """
     q_z, label = _posterior(model, x, y, samples)
     z = q_z.rsample((samples,))  # (S, B, K)

@@ -52,7 +52,7 @@ def show_animation(axes: Sequence[Axes], caption: str, alt: str, seconds: float 
         png = io.BytesIO()
         ax.figure.savefig(png, format="png", dpi=70, facecolor="white")
         plt.close(ax.figure)
-        frames.append(Image.open(png).convert("P", palette=Image.Palette.ADAPTIVE))
+        frames.append(Image.open(png).convert("RGB"))
     durations = [1000 * seconds] * (len(frames) - 1) + [3000 * seconds]
     png = io.BytesIO()
     frames[0].save(png, "png", save_all=True, append_images=frames[1:], duration=durations)
@@ -129,13 +129,19 @@ def history(run, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def code_scatter(codes: Tensor, labels: Tensor, ax: Axes | None = None) -> Axes:
-    """Two-dimensional codes `(N, 2)` with their labels `(N,)`, each point drawn as its own digit."""
+def code_scatter(codes: Tensor, labels: Tensor, ax: Axes | None = None, title: str = "",
+                 reach: float | None = None) -> Axes:
+    """Two-dimensional codes `(N, 2)` with their labels `(N,)`, each point drawn as its own digit.
+
+    `reach` fixes both axes to -reach … reach, so that several figures can be compared.
+    """
     ax = ax or _axes(6, 6)
     for label in labels.unique().tolist():
         points = _array(codes[labels == label])
         ax.scatter(*points.T, s=45, marker=f"${label}$", color=DIGIT_COLOURS[label % 10], linewidths=0.3)
-    ax.set(xlabel="first code $z_1$", ylabel="second code $z_2$")
+    ax.set(xlabel="first code $z_1$", ylabel="second code $z_2$", title=title)
+    if reach:
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
     ax.grid(alpha=0.3)
     return ax
 

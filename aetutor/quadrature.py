@@ -12,16 +12,17 @@ from aetutor.objectives import check_takes, posterior
 
 SIDE = 2.0  # of a block of the grid, at first; a block that does not matter to an image is not refined for it
 POINTS = 16  # along each side of a block
-MATTERS = 20.0  # nats below the heaviest block; and as much again on the first grid, which may miss a narrow peak
 EDGE = 25.0  # nats below the heaviest block at which p(x, z) counts as vanished
 WIDEST = 60.0  # half a side of the square at which the widening gives up
 FINEST = 1 / 512  # step at which the refinement gives up
+NARROW = 1 / 64  # standard deviation below which a guess q(z|x) has a grid of its own, in steps of its own width
 
 
 def refine(model, x, y, radius, tolerance):
     """(log_px, elbo, error), each `(N,)`, from grids made finer until nothing moves by more than the tolerance.
 
-    The blocks that matter to some image are cut into four, each with as many points as the whole had.
+    The blocks that matter to some image are cut into four, each with as many points as the whole had. Of images whose
+    guess is narrow the ELBO is left to `narrow_elbo`.
     """
     side, results = SIDE, [x.new_empty(len(x)) for _ in range(3)]
     axis = torch.arange(-radius, radius, side, dtype=x.dtype, device=x.device)
@@ -41,8 +42,11 @@ def refine(model, x, y, radius, tolerance):
         inside[beyond] = False
         todo = inside.nonzero()[:, 0]
         before, needed = [values[todo] for values in before], needed[todo]
+    moved = x.new_full((len(todo),), torch.inf)
     while len(todo):
         used, side = needed.any(0), side / 2
+        if side / POINTS < FINEST and (moved <= tolerance).all():
+            break
         if side / POINTS < FINEST:
             raise RuntimeError(f"The quadrature has not converged to {tolerance} nats on a grid of step "
                                f"{2 * side / POINTS:g} for {len(todo)} images: give a larger tolerance, or use "
@@ -50,11 +54,14 @@ def refine(model, x, y, radius, tolerance):
         quarters = torch.cartesian_prod(*[axis.new_tensor([0, side])] * 2)
         corners, needed = (corners[used, None] + quarters).flatten(0, 1), needed[:, used].repeat_interleave(4, 1)
         after, needed, _ = _grid_sums(model, x[todo], None if y is None else y[todo], corners, needed, side)
-        moved = torch.maximum((after[0] - before[0]).abs(), (after[1] - before[1]).abs())
+        moved_before = moved
+        moved = torch.maximum((after[0] - before[0]).abs(), (after[1] - before[1]).nan_to_num(0.0).abs())
         for result, values in zip(results, (*after, moved), strict=True):
             result[todo] = values
         rest = ~(moved <= tolerance)
-        todo, before, needed = todo[rest], [values[rest] for values in after], needed[rest]
+        if x.dtype == torch.float64:  # two rounds without a move: of smooth integrands the second is nearly exact
+            rest |= ~(moved_before <= tolerance)
+        todo, before, needed, moved = todo[rest], [values[rest] for values in after], needed[rest], moved[rest]
     return results
 
 
@@ -76,12 +83,33 @@ def _grid_sums(model, x, y, corners, needed, side):
         log_px[rows, block], log_mass[rows, block] = joint.logsumexp(1), log_q.logsumexp(1)
         # the mean of log p(x, z) - log q(z|x) under q, within the block
         mean_ratio[rows, block] = (log_q.softmax(1) * (joint - log_q)).sum(1)
-    matters = MATTERS * (1 + side / SIDE)
-    important = [log_sums > log_sums.amax(1, keepdim=True) - matters for log_sums in (log_px, log_mass)]
+    # nats below the heaviest block: 16 is the rounding of float32, 25 one in 10^11; twice as much on the first grid,
+    # which may miss a narrow peak
+    matters = min(-log(torch.finfo(x.dtype).eps), 25.0) * (1 + (side == SIDE))
+    # a block's share of the ELBO is its mass times the mean ratio there, which may be thousands of nats
+    shares = (log_px, log_mass + mean_ratio.abs().log1p())
+    important = [log_sums > log_sums.amax(1, keepdim=True) - matters for log_sums in shares]
+    narrow = is_narrow(q_z)
     # q put on the grid is q_g = q(z_g) / mass: Σ_g q_g log (p(x, z_g) / q_g), below the grid's log p(x) by Jensen
     cell, log_all = 2 * log(step), log_mass.logsumexp(1)
     elbo = (log_mass.softmax(1) * mean_ratio).sum(1) + log_all + cell
-    return (log_px.logsumexp(1) + cell, elbo), important[0] | important[1], log_px
+    elbo[narrow] = torch.nan
+    return (log_px.logsumexp(1) + cell, elbo), important[0] | (important[1] & ~narrow[:, None]), log_px
+
+
+def is_narrow(q_z):
+    """Whether each guess, a Normal `(B, 2)`, is too narrow for the common grid, `(B,)`."""
+    return q_z.scale.amin(1) < NARROW
+
+
+def narrow_elbo(model, x, y, points):
+    """The ELBO of one image, `(1, C, H, W)`, by a grid of points² codes around its own q(z|x), to seven deviations."""
+    q_z = posterior(model, x, y).base_dist
+    axis = torch.linspace(-7, 7, points, dtype=x.dtype, device=x.device)
+    u = torch.cartesian_prod(axis, axis)
+    z = q_z.loc + q_z.scale * u
+    weights = (-u.square().sum(1) / 2).softmax(0)
+    return (weights * (log_joint(model, x, y, z)[0] - q_z.log_prob(z).sum(1))).sum()
 
 
 def log_joint(model, x, y, z):

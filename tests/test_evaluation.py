@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from torch.distributions import (
+    Bernoulli,
     Categorical,
+    ContinuousBernoulli,
     Independent,
     MixtureSameFamily,
     MultivariateNormal,
@@ -18,13 +20,14 @@ from torch.distributions import (
 )
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from aetutor import corruption
+from aetutor import corruption, evaluation
 from aetutor.evaluation import (
     Evidence,
     OptimalMemory,
     Probe,
     active_units,
     linear_probe,
+    log_likelihoods,
     log_px_importance,
     log_px_quadrature,
     median_filter,
@@ -552,6 +555,56 @@ def test_with_labels_it_is_the_evidence_given_the_label():
     torch.testing.assert_close(posterior.exp(), expected.exp(), rtol=0, atol=1e-6)
 
 
+# --- log p(x|z) for all pairs, against torch.distributions, pixel by pixel -------------------------------------------
+
+PIXEL_FAMILIES = {
+    "bernoulli": lambda outputs: Bernoulli(logits=outputs),
+    "gaussian": lambda outputs: Normal(outputs, 0.3),
+    "gaussian_learned": lambda outputs: Normal(outputs, math.exp(-0.7)),
+    "gaussian_pixelwise": lambda outputs: Normal(outputs[:PIXELS],
+                                                 0.01 + torch.nn.functional.softplus(outputs[PIXELS:])),
+    "continuous_bernoulli": lambda outputs: ContinuousBernoulli(logits=outputs),
+}
+
+
+@torch.no_grad()
+def deep_vae(likelihood, latent_dim=2):
+    with torch.random.fork_rng():
+        torch.manual_seed(4)
+        sigma = {"sigma": 0.3} if likelihood == "gaussian" else {}
+        vae = VAE(latent_dim, (3,), (1, 3, 4), likelihood=likelihood, **sigma).double()
+    if vae.log_sigma is not None:
+        vae.tenth_log_sigma.fill_(-0.07)
+    for layer in vae.decoder[::2]:
+        layer.weight.mul_(3)
+    return vae
+
+
+@pytest.mark.parametrize("likelihood", PIXEL_FAMILIES)
+@pytest.mark.parametrize("latent_dim", [2, 3])
+def test_log_likelihoods_are_those_of_every_image_given_every_code(likelihood, latent_dim):
+    vae, z = deep_vae(likelihood, latent_dim), 2 * noise(5, latent_dim, seed=3)
+    x = pictures(4).round() if likelihood == "bernoulli" else pictures(4)
+    table = log_likelihoods(vae, x, z)
+    assert table.shape == (4, 5) and table.dtype == torch.float64
+    for row, image in zip(table, x.flatten(1), strict=True):
+        for number, code in zip(row, z, strict=True):
+            outputs = vae.decoder(code).detach()
+            torch.testing.assert_close(number, PIXEL_FAMILIES[likelihood](outputs).log_prob(image).sum(),
+                                       rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("codes", [1, 4, 8, 10])
+def test_log_likelihoods_of_many_codes_decode_a_part_at_a_time_and_keep_their_places(monkeypatch, codes):
+    vae, x, z, decoded = deep_vae("gaussian"), pictures(3), noise(codes, 2, seed=3), []
+    expected = torch.cat([log_likelihoods(vae, x, code[None]) for code in z], 1)
+    decode = vae.decode
+    monkeypatch.setattr(evaluation, "CODES", 4)
+    monkeypatch.setattr(vae, "decode", lambda part: decoded.append(len(part)) or decode(part))
+    torch.testing.assert_close(log_likelihoods(vae, x, z), expected, rtol=1e-12, atol=1e-12)
+    assert max(decoded) <= 4 and sum(decoded) == codes
+
+
 # --- the true posterior on a grid ------------------------------------------------------------------------------------
 
 
@@ -605,8 +658,9 @@ def test_active_units_take_labels():
 
 
 @pytest.mark.parametrize("of_images", [lambda vae, x: log_px_importance(vae, x, 3), log_px_quadrature,
-                                       lambda vae, x: posterior_grid(vae, x)[1]],
-                         ids=["importance", "quadrature", "grid"])
+                                       lambda vae, x: posterior_grid(vae, x)[1],
+                                       lambda vae, x: log_likelihoods(vae, x, x.new_ones(2, 2))],
+                         ids=["importance", "quadrature", "grid", "log_likelihoods"])
 def test_no_gradients_are_kept_and_none_reach_the_weights(of_images):
     vae, x = linear_vae(), pictures(2).requires_grad_()
     numbers = of_images(vae, x)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
 from aetutor import plots
@@ -175,6 +175,99 @@ def test_digits_have_shapes_and_colours_of_their_own():
     assert len(outlines) == len(set(plots.DIGIT_COLOURS)) == 10
 
 
+def test_code_scatter_has_a_title_and_a_reach_when_asked():
+    codes, labels = torch.tensor([[0.5, -7.0], [9.0, 1.0]]), torch.tensor([1, 2])
+    plain, told = plots.code_scatter(codes, labels), plots.code_scatter(codes, labels, title="epoch 3", reach=4)
+    assert (plain.get_title(), told.get_title()) == ("", "epoch 3")
+    assert plain.get_xlim()[1] > 9 and plain.get_ylim()[0] < -7
+    assert (told.get_xlim(), told.get_ylim()) == ((-4, 4), (-4, 4))
+
+
+def inked(picture):
+    """Where a map (3, side, side) is not white, (side, side)."""
+    return (picture.numpy() < 0.8).any(0)
+
+
+@pytest.mark.parametrize(("z1", "z2"), [(0.0, 0.0), (1.5, -0.75), (-2.0, 1.0), (0.5, 2.5)])
+@pytest.mark.parametrize(("reach", "side"), [(3.0, 120), (4.0, 57)])
+def test_code_map_draws_a_code_where_it_lies(z1, z2, reach, side):
+    picture = plots.code_map(torch.tensor([[z1, z2]], requires_grad=True), torch.tensor([0]), reach, side)
+    assert picture.shape == (3, side, side) and (picture.dtype, picture.max()) == (torch.float32, 1)
+    assert picture.min() >= 0
+    for lines, place in zip(inked(picture).nonzero(), (-z2, z1), strict=True):
+        assert (lines.min() + lines.max() + 1) / 2 == pytest.approx((1 + place / reach) / 2 * side, abs=1.5)
+
+
+def test_code_map_draws_each_digit_in_its_own_shape_and_colour():
+    maps = [plots.code_map(torch.zeros(1, 2), torch.tensor([label]), 1.0, 100) for label in range(10)]
+    assert len({inked(picture).tobytes() for picture in maps}) == 10
+    for picture, colour in zip(maps, plots.DIGIT_COLOURS, strict=True):
+        absorbed = 1 - picture.numpy()[:, inked(picture)].min(1)  # the ink's, where the digit covers a whole pixel
+        taken = 1 - np.array(to_rgb(colour))
+        np.testing.assert_allclose(absorbed / absorbed.max(), taken / taken.max(), atol=0.02)
+
+
+def test_code_map_holds_all_codes_within_its_reach_and_no_others():
+    codes, labels = torch.tensor([[-2.0, 1.0], [1.0, 2.0], [0.0, -1.0], [9.0, 0.0]]), torch.tensor([4, 7, 4, 4])
+    every = inked(plots.code_map(codes, labels, 3.0, 120))
+    each = [inked(plots.code_map(codes[i:i + 1], labels[i:i + 1], 3.0, 120)) for i in range(4)]
+    assert all(ink.any() for ink in each[:3]) and not each[3].any()
+    assert np.array_equal(every, each[0] | each[1] | each[2])
+
+
+def test_code_map_leaves_no_figure_open():
+    plots.code_map(torch.zeros(1, 2), torch.tensor([1]), 3.0, 50)
+    assert plt.get_fignums() == []
+
+
+# --- a density and a guess -------------------------------------------------------------------------------------------
+
+SQUARE = (-1.0, 3.0, 2.0, 4.5)
+GUESS = torch.tensor([0.5, 3.6], requires_grad=True), torch.tensor([0.4, 0.25])
+
+
+def log_bump(points=41):
+    """Log values, z_1 along the rows, of a Gaussian bump at (2, 2.75), with standard deviations 0.3 and 0.15."""
+    z1, z2 = np.linspace(*SQUARE[:2], points), np.linspace(*SQUARE[2:], points)
+    return torch.from_numpy(-((z1[:, None] - 2) / 0.3) ** 2 / 2 - ((z2 - 2.75) / 0.15) ** 2 / 2 - 2000)
+
+
+def test_density_is_brightest_where_the_log_values_peak_and_as_bright_as_the_density_elsewhere():
+    ax = plots.density(log_bump().requires_grad_(), SQUARE, *GUESS)
+    ax.figure.canvas.draw()
+    assert isinstance(ax, Axes) and (ax.get_xlim(), ax.get_ylim()) == (SQUARE[:2], SQUARE[2:])
+    painted = np.asarray(ax.figure.canvas.buffer_rgba())[::-1].astype(float) / 255  # upwards, as display coordinates
+    (left, bottom), (right, top) = np.ceil(ax.bbox.get_points()).astype(int) + [[3, 3], [-3, -3]]  # less the frame
+    rows, columns = np.mgrid[bottom:top, left:right].reshape(2, -1)
+    colours = painted[rows, columns, :3]
+    at = ax.transData.inverted().transform(np.stack([columns + 0.5, rows + 0.5], 1))
+    grey = np.ptp(colours, axis=1) < 0.02  # and not the ellipses
+    expected = np.exp(-((at[:, 0] - 2) / 0.3) ** 2 / 2 - ((at[:, 1] - 2.75) / 0.15) ** 2 / 2)
+    assert grey.mean() > 0.9 and colours[grey].max() == 1 and colours[grey].min() == 0
+    # a cell is 0.1 wide and 0.0625 high: its shade is off by what the density changes in half of it, and a little
+    assert np.abs(colours[grey, 0] - expected[grey]).max() < 0.35
+    mean = (colours[grey, :1] * at[grey]).sum(0) / colours[grey, 0].sum()
+    np.testing.assert_allclose(mean, [2, 2.75], atol=0.04)
+
+
+def test_the_ellipses_lie_at_one_and_two_standard_deviations():
+    mu, sigma = (part.detach().numpy() for part in GUESS)
+    ax = plots.density(log_bump(), SQUARE, *GUESS)
+    ax.figure.canvas.draw()
+    assert len(ax.patches) == 2
+    for times, ellipse in zip((1, 2), ax.patches, strict=True):
+        outline = ax.transData.inverted().transform(ellipse.get_verts())
+        np.testing.assert_allclose(np.square((outline - mu) / sigma).sum(1), times**2, rtol=0.01)
+        np.testing.assert_allclose(outline.max(0) - outline.min(0), 2 * times * sigma, rtol=1e-3)
+        assert not ellipse.get_fill()
+
+
+def test_density_is_drawn_where_it_is_told_and_names_its_axes():
+    ax = plt.subplots()[1]
+    assert plots.density(log_bump(), SQUARE, *GUESS, ax) is ax
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("$z_1$", "$z_2$")
+
+
 # --- tables and fields -----------------------------------------------------------------------------------------------
 
 
@@ -266,6 +359,82 @@ def test_show_closes_no_other_figure(shown):
     other = plt.figure()
     plots.show(plots.image_grid(images(2, height=40, width=40), columns=2), "", "")
     assert plt.get_fignums() == [other.number]
+
+
+def coloured_axes(colours):
+    """Axes in figures of their own: the colours differ by much, so that no frame can pass for another."""
+    axes = [plt.subplots(figsize=(2, 1.5))[1] for _ in colours]
+    for ax, colour in zip(axes, colours, strict=True):
+        ax.set_facecolor(colour)
+        ax.plot([0, 1], [0, 1], color="black")
+    return axes
+
+
+def frames_of(png):
+    """The pictures of an animated PNG and how long each is shown, in milliseconds."""
+    with Image.open(io.BytesIO(png)) as image:
+        assert image.format == "PNG"
+        frames = []
+        for i in range(image.n_frames):
+            image.seek(i)
+            frames.append((np.asarray(image.convert("RGB")).astype(int), image.info.get("duration")))
+        return frames
+
+
+def drawn(ax, dpi):
+    """The figure's pixels as it stands."""
+    png = io.BytesIO()
+    ax.figure.savefig(png, dpi=dpi, facecolor="white")
+    with Image.open(png) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+@pytest.mark.parametrize("seconds", [{}, {"seconds": 0.5}])
+def test_an_animation_shows_one_figure_after_the_other_and_the_last_for_longer(shown, seconds):
+    axes = coloured_axes(["red", "lime", "blue"])
+    expected = [drawn(ax, 70) for ax in axes]
+    plots.show_animation(axes, "Colours.", "Three colours.", **seconds)
+    frames = frames_of(shown[0][0][0]["image/png"])
+    length = 1000 * seconds.get("seconds", 0.8)
+    assert [duration for _, duration in frames] == [length, length, 3 * length]
+    for (frame, _), figure in zip(frames, expected, strict=True):
+        assert frame.shape == figure.shape and np.abs(frame - figure).mean() < 2  # a palette's colours are near enough
+
+
+def test_an_animation_runs_endlessly_and_its_first_figure_stands_where_none_runs(shown):
+    axes = coloured_axes(["red", "blue"])
+    expected = drawn(axes[0], 70)
+    plots.show_animation(axes, "Colours.", "Two colours.")
+    png = shown[0][0][0]["image/png"]
+    with Image.open(io.BytesIO(png)) as image:
+        assert image.is_animated and image.info["loop"] == 0 and not image.info.get("default_image")
+        assert np.abs(np.asarray(image.convert("RGB")).astype(int) - expected).mean() < 2
+    # the chunk with the still picture, IDAT, comes after the first frame's control, and so is itself that frame
+    assert 0 < png.index(b"acTL") < png.index(b"fcTL") < png.index(b"IDAT") < png.index(b"fdAT")
+
+
+def test_an_animation_has_alternative_text_and_a_caption(shown):
+    plots.show_animation(coloured_axes(["red", "blue"]), "From red to blue.", "A red figure; then a blue one.")
+    ((picture,), options), ((caption,), _) = shown
+    assert options == {"raw": True, "metadata": {"image/png": {"alt": "A red figure; then a blue one."}}}
+    assert picture.keys() == {"image/png", "text/plain"}
+    assert picture["text/plain"] == "Figure: A red figure; then a blue one."
+    assert caption.data == ("*From red to blue.*\n\n<details><summary>Description</summary>\n\n"
+                            "A red figure; then a blue one.\n\n</details>")
+
+
+def test_an_animation_closes_its_own_figures(shown):
+    other = plt.figure()
+    plots.show_animation(coloured_axes(["red", "blue"]), "", "")
+    assert plt.get_fignums() == [other.number]
+
+
+def test_an_animation_of_one_figure_is_a_picture(shown):
+    (ax,) = coloured_axes(["red"])
+    expected = drawn(ax, 70)
+    plots.show_animation([ax], "", "")
+    ((frame, _),) = frames_of(shown[0][0][0]["image/png"])
+    assert np.abs(frame - expected).mean() < 2
 
 
 def test_a_grid_shows_its_pixels(shown):

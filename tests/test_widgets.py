@@ -11,12 +11,27 @@ import ipywidgets
 import numpy as np
 import pytest
 import torch
+from matplotlib import pyplot as plt
 from PIL import Image
+from torch.distributions import ContinuousBernoulli
 
 from aetutor import widgets
 from aetutor.corruption import gaussian, mask, salt_and_pepper
 from aetutor.data import as_mnist
-from aetutor.widgets import PIXEL, BottleneckExplorer, DrawPad, Explorer, NoiseExplorer, png
+from aetutor.evaluation import Evidence, log_px_quadrature
+from aetutor.models import VAE
+from aetutor.plots import code_map
+from aetutor.widgets import (
+    PIXEL,
+    BottleneckExplorer,
+    DrawPad,
+    Explorer,
+    LatentExplorer,
+    LikelihoodExplorer,
+    NoiseExplorer,
+    PosteriorExplorer,
+    png,
+)
 
 CORRUPT = {"masking": mask, "Gaussian": gaussian, "salt and pepper": salt_and_pepper}
 
@@ -61,6 +76,14 @@ def test_png_holds_the_picture_enlarged_without_smoothing(channels, scale):
 def test_png_clips_and_rounds():
     row = torch.tensor([[[-0.5, 0.0, 0.5, 1.0, 1.5, 0.4999]]], requires_grad=True)
     assert decoded(png(row, 1)).tolist() == [[0, 0, 128, 255, 255, 127]]
+
+
+@pytest.mark.parametrize(("shape", "scale"), [((1, 3, 5), 5), ((3, 100, 2), 5), ((1, 2, 100), 5), ((1, 101, 2), 1),
+                                              ((3, 2, 101), 1)])
+def test_png_enlarges_small_pictures_five_times_and_leaves_large_ones_as_they_are(shape, scale):
+    image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    assert np.array_equal(decoded(png(image)), enlarged(image, scale))
+    assert np.array_equal(decoded(png(image, 2)), enlarged(image, 2))
 
 
 # --- the bottleneck explorer -----------------------------------------------------------------------------------------
@@ -377,3 +400,471 @@ def test_the_pads_script_is_shipped_used_and_renders():
     assert str(DrawPad(denoisers()).controls["drawing"]._esm) == script
     assert re.search(r"^function render\(\{ model, el \}\)", script, re.M)
     assert re.search(r"^export default \{ render \};$", script, re.M)
+
+
+# --- tiny variational autoencoders, every number worked out again in numpy -------------------------------------------
+
+SHAPE, SIDE, POINTS = (1, 4, 5), 280, 48
+LABELS = torch.tensor([7, 0, 4, 2])
+SIGMOID = lambda a: 1 / (1 + np.exp(-a))  # noqa: E731
+
+
+@torch.no_grad()
+def vae(latent_dim=2, likelihood="bernoulli", shape=SHAPE, **arguments):
+    """Weights large enough that codes lie apart, and posteriors are neither the prior nor Gaussian."""
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        model = VAE(latent_dim, (3,), shape, likelihood=likelihood, **arguments).double()
+    for layer in (model.encoder[0], model.encoder[2], model.decoder[0], model.decoder[2]):
+        layer.weight.mul_(2)
+    model.encoder[2].weight[latent_dim:] *= 0.2  # the variances of q: from image to image not too different
+    model.encoder[2].bias[latent_dim:] -= 1
+    return model
+
+
+def binary(count=4):
+    return torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(0), dtype=torch.float64).round()
+
+
+def through(trunk, features):
+    """Linear, max(a, 0), linear."""
+    (v, b), (w, c) = ((layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in trunk[::2])
+    return np.maximum(features @ v.T + b, 0) @ w.T + c
+
+
+def guess_of(model, x):
+    """Means and standard deviations of q(z|x), (N, 2) each."""
+    mu, log_var = np.split(through(model.encoder, x.numpy().reshape(len(x), -1)), 2, axis=1)
+    return mu, np.exp(log_var / 2)
+
+
+def log_joint_of(model, image, z):
+    """log p(x|z) + log p(z) of one binary image, but for a constant: codes (..., 2) -> (...)."""
+    logits, x = through(model.decoder, z), image.numpy().flatten()
+    return (x * logits - np.logaddexp(0, logits)).sum(-1) - (z**2).sum(-1) / 2
+
+
+def plane(left, right, bottom, top, points):
+    """The codes of a picture, (rows, columns, 2): z_1 to the right, z_2 upwards."""
+    return np.stack(np.meshgrid(np.linspace(left, right, points), np.linspace(top, bottom, points)), -1)
+
+
+def on_the_screen(widget, pictures):
+    """Each panel holds its picture: five times as large, or as it is if it is large."""
+    assert list(widget.images) == list(pictures)
+    for name, picture in pictures.items():
+        scale = 1 if max(picture.shape) > 100 else 5
+        assert np.array_equal(decoded(widget.images[name].value), enlarged(picture, scale)), name
+
+
+def same_numbers(picture, expected):
+    np.testing.assert_allclose(picture.numpy(), expected, rtol=1e-6, atol=1e-9)
+
+
+# --- the latent explorer ---------------------------------------------------------------------------------------------
+
+
+def latent_explorer(model=None, **arguments):
+    return LatentExplorer(model or vae(), binary(), LABELS, **arguments)
+
+
+@pytest.mark.parametrize("reach", [3.0, 5.0])
+def test_the_latent_explorer_opens_at_the_origin_and_its_sliders_reach_both_ways(reach):
+    widget = latent_explorer(reach=reach)
+    assert list(widget.controls) == ["z1", "z2"]
+    for name, control in widget.controls.items():
+        assert (control.min, control.max, control.value, control.description) == (-reach, reach, 0, name)
+    on_the_screen(widget, widget.pictures(0.0, 0.0))
+    assert list(widget.images) == ["decoded", "test codes, and yours"]
+
+
+@pytest.mark.parametrize(("z1", "z2"), [(0.0, 0.0), (1.5, -0.7), (-2.4, 2.9)])
+def test_a_code_is_decoded_with_z1_first(z1, z2):
+    widget = latent_explorer()
+    widget.controls["z1"].value, widget.controls["z2"].value = z1, z2
+    picture = widget.pictures(z1, z2)["decoded"]
+    same_numbers(picture, SIGMOID(through(vae().decoder, np.array([z1, z2]))).reshape(SHAPE))
+    assert not picture.requires_grad
+    on_the_screen(widget, widget.pictures(z1, z2))
+
+
+@pytest.mark.parametrize(("z1", "z2"), [(0.0, 0.0), (1.5, -0.7), (-3.0, 3.0), (3.0, -3.0), (-0.4, 2.2)])
+@pytest.mark.parametrize("reach", [3.0, 4.5])
+def test_the_map_has_a_cross_at_the_code_and_is_as_before_elsewhere(z1, z2, reach):
+    widget = latent_explorer(reach=reach)
+    widget.pictures(0.3, -1.1)  # an earlier place: nothing may stay of it
+    crossed = widget.pictures(z1, z2)["test codes, and yours"].numpy()
+    plain = code_map(torch.from_numpy(guess_of(vae(), binary())[0]), LABELS, reach, SIDE).numpy()
+    assert crossed.shape == plain.shape == (3, SIDE, SIDE)
+    black = (crossed == 0).all(0)
+    (row,), (column,) = black.all(1).nonzero()[0], black.all(0).nonzero()[0]
+    assert column == pytest.approx((1 + z1 / reach) / 2 * (SIDE - 1), abs=0.501)
+    assert row == pytest.approx((1 - z2 / reach) / 2 * (SIDE - 1), abs=0.501)
+    elsewhere = np.ones((SIDE, SIDE), bool)
+    elsewhere[row], elsewhere[:, column] = False, False
+    assert np.array_equal(crossed[:, elsewhere], plain[:, elsewhere]) and (plain[:, elsewhere] < 0.5).any()
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_the_cross_goes_through_the_digit_drawn_at_its_code(index):
+    x, (z1, z2) = binary()[index:index + 1], guess_of(vae(), binary())[0][index]
+    widget = LatentExplorer(vae(), x, LABELS[index:index + 1], reach=6.0)
+    crossed = widget.pictures(z1, z2)["test codes, and yours"].numpy()
+    black = (crossed == 0).all(0)
+    digit = (crossed < 0.8).any(0)
+    digit[black.all(1)], digit[:, black.all(0)] = False, False
+    for lines, cross in zip(digit.nonzero(), (black.all(1), black.all(0)), strict=True):
+        assert (lines.min() + lines.max()) / 2 == pytest.approx(cross.argmax(), abs=2)
+
+
+@pytest.mark.parametrize(("z1", "z2"), [(0.0, 0.0), (1.2, -0.7), (-1.5, 0.4), (2.5, 1.5), (-3.0, -3.0)])
+def test_the_latent_readout_has_the_priors_density_and_the_nearest_code(z1, z2):
+    widget = latent_explorer()
+    widget.controls["z1"].value, widget.controls["z2"].value = z1, z2
+    prior = math.exp(-(z1**2 + z2**2) / 2) / (2 * math.pi)
+    distances = np.hypot(*(guess_of(vae(), binary())[0] - [z1, z2]).T)
+    assert widget.readout.value == (
+        f"z = ({z1:.1f}, {z2:.1f}): p(z) = {prior:.4f}. The nearest test code is that of a "
+        f"{LABELS.tolist()[distances.argmin()]}, {distances.min():.2f} away.")
+
+
+def test_more_than_one_code_is_the_nearest_somewhere():
+    texts = {re.search(r"that of a (\d)", latent_explorer().readout_text({}, *code))[1]
+             for code in guess_of(vae(), binary())[0]}
+    assert texts == {"7", "0", "4", "2"}
+
+
+def test_the_latent_explorer_takes_single_precision():
+    widget = LatentExplorer(vae().float(), binary().float(), LABELS)
+    same = latent_explorer()
+    assert widget.pictures(0.7, -0.4)["decoded"].dtype == torch.float32
+    assert widget.readout_text({}, 0.7, -0.4) == same.readout_text({}, 0.7, -0.4)
+
+
+def test_the_latent_explorers_text_form_is_short():
+    assert repr(latent_explorer()) == "LatentExplorer: run this notebook to move z1, z2"
+
+
+@pytest.mark.parametrize("explore", [LatentExplorer, PosteriorExplorer])
+@pytest.mark.parametrize(("latent_dim", "count", "labels"), [(3, 4, 4), (1, 4, 4), (2, 0, 0), (2, 4, 3), (2, 3, 4),
+                                                             (2, 0, 4)])
+def test_other_latent_sizes_no_images_and_labels_of_another_length_are_refused(explore, latent_dim, count, labels):
+    message = ("two latent dimensions, and images with a label each; got "
+               f"{latent_dim} dimensions, {count} images and {labels} labels")
+    with pytest.raises(ValueError, match=message):
+        explore(vae(latent_dim), binary()[:count], LABELS[:labels])
+
+
+# --- the posterior explorer ------------------------------------------------------------------------------------------
+
+
+def evidence_of(count):
+    return Evidence(-10.0 * torch.arange(1.0, count + 1), -11.5 * torch.arange(1.0, count + 1), torch.zeros(count))
+
+
+def posterior_explorer(count=4):
+    """With evidence that is quick to come by."""
+    return PosteriorExplorer(vae(), binary(), LABELS, evidence_of(count))
+
+
+def moments(model, image):
+    """Mean and standard deviation of p(z|x) in each direction, from a grid of its own."""
+    z = plane(-7, 7, -7, 7, 351)
+    weights = np.exp(log_joint_of(model, image, z))
+    weights /= weights.sum()
+    mean = (weights[..., None] * z).sum((0, 1))
+    return mean, np.sqrt((weights[..., None] * (z - mean) ** 2).sum((0, 1)))
+
+
+def test_the_posterior_explorer_opens_on_the_first_image_and_offers_all():
+    widget = posterior_explorer()
+    (control,) = widget.controls.values()
+    assert (control.min, control.max, control.value, control.description) == (0, 3, 0, "image")
+    assert repr(widget) == "PosteriorExplorer: run this notebook to move image"
+    on_the_screen(widget, widget.pictures(0))
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_image_posterior_and_guess_are_those_of_the_formulas(index):
+    widget, model, image = posterior_explorer(), vae(), binary()[index]
+    widget.controls["image"].value = index
+    pictures = widget.pictures(index)
+    assert list(pictures) == ["image", "reconstruction", "posterior p(z|x)", "guess q(z|x)"]
+    (mu,), (sigma,) = guess_of(model, image[None])
+    z = plane(*widget.square(index)[1], POINTS)
+    log_joint, log_guess = log_joint_of(model, image, z), -(((z - mu) / sigma) ** 2).sum(-1) / 2
+    same_numbers(pictures["image"], image)
+    same_numbers(pictures["reconstruction"], SIGMOID(through(model.decoder, mu)).reshape(SHAPE))
+    same_numbers(pictures["posterior p(z|x)"], np.exp(log_joint - log_joint.max())[None])
+    same_numbers(pictures["guess q(z|x)"], np.exp(log_guess - log_guess.max())[None])
+    assert not any(picture.requires_grad for picture in pictures.values())
+    on_the_screen(widget, pictures)
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_the_square_holds_four_standard_deviations_of_posterior_and_guess_and_is_no_larger(index):
+    (mu,), (sigma,) = guess_of(vae(), binary()[index:index + 1])
+    mean, spread = moments(vae(), binary()[index])
+    low, high = np.minimum(mean - 4 * spread, mu - 4 * sigma), np.maximum(mean + 4 * spread, mu + 4 * sigma)
+    centre, half = (low + high) / 2, (high - low).max() / 2
+    left, right, bottom, top = posterior_explorer().square(index)[1]
+    np.testing.assert_allclose([left, right], [centre[0] - half, centre[0] + half], atol=0.02)
+    np.testing.assert_allclose([bottom, top], [centre[1] - half, centre[1] + half], atol=0.02)
+    assert right - left == pytest.approx(top - bottom)
+    assert left < mu[0] - 3.99 * sigma[0] and mu[0] + 3.99 * sigma[0] < right
+    assert bottom < mu[1] - 3.99 * sigma[1] and mu[1] + 3.99 * sigma[1] < top
+
+
+@torch.no_grad()
+def linear_vae(mu, log_var, sigma=0.02):
+    """Orthonormal columns W: p(z|x) is N(Wᵀ(x - b) / (1 + sigma²), sigma² / (1 + sigma²)); q is given."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = VAE(2, (), SHAPE, likelihood="gaussian", sigma=sigma).double()
+        model.decoder[0].weight.copy_(torch.linalg.qr(torch.randn(20, 2, dtype=torch.float64)).Q)
+    model.encoder[0].weight.zero_()
+    model.encoder[0].bias.copy_(torch.tensor([*mu, *log_var]))
+    return model
+
+
+@torch.no_grad()
+def images_of(model, codes):
+    return model.decode(torch.tensor(codes, dtype=torch.float64)).mean
+
+
+def encloses(square, mean, sigma):
+    left, right, bottom, top = square
+    (z1, z2), reach = mean, 4 * sigma - 1e-6
+    return left <= z1 - reach and z1 + reach <= right and bottom <= z2 - reach and z2 + reach <= top
+
+
+@pytest.mark.parametrize("code", [(1.037, -0.5), (-2.613, 2.0), (0.34, 3.111)])
+def test_the_square_holds_a_posterior_that_is_narrow_and_far_from_the_guess(code):
+    model = linear_vae((0.0, 0.0), (-9.0, -9.0), sigma=0.002)
+    widget = PosteriorExplorer(model, images_of(model, [code]), LABELS[:1], evidence_of(1))
+    assert encloses(widget.square(0)[1], code, 0.002) and encloses(widget.square(0)[1], (0, 0), math.exp(-4.5))
+
+
+@pytest.mark.parametrize(("mu", "sigma", "code"), [((2.0, -2.0), 1.2, (6.0, -6.0)), ((-6.0, -2.0), 0.3, (-6.0, -6.0))])
+def test_the_square_holds_a_posterior_far_out_to_which_the_guess_points(mu, sigma, code):
+    model = linear_vae(mu, [2 * math.log(sigma)] * 2, sigma=0.1)
+    widget = PosteriorExplorer(model, images_of(model, [code]), LABELS[:1], evidence_of(1))
+    posterior = [z / 1.01 for z in code]
+    assert encloses(widget.square(0)[1], posterior, 0.0995 * 0.99) and encloses(widget.square(0)[1], mu, sigma)
+
+
+def test_the_square_holds_a_guess_that_is_far_out_or_wide():
+    model = linear_vae((7.0, -5.0), (0.0, 2.0), sigma=0.5)
+    widget = PosteriorExplorer(model, images_of(model, [(0.5, 0.5)]), LABELS[:1], evidence_of(1))
+    left, right, bottom, top = widget.square(0)[1]
+    assert encloses(widget.square(0)[1], (0.5 / 1.25, 0.5 / 1.25), 0.25**0.5 / 1.25**0.5 * 0.99)
+    assert right >= 10.99 and top >= -5 + 4 * math.e - 0.01 and bottom <= -5 - 4 * math.e + 0.01
+    # and is no larger: the wider of the two extents, 8e in z_2, is its side
+    assert right - left == pytest.approx(8 * math.e, rel=1e-6)
+
+
+@pytest.mark.parametrize("points", [48, 3])
+def test_the_codes_of_the_square_go_through_z2_first(points):
+    widget = posterior_explorer()
+    z, square = widget.square(2) if points == 48 else widget.square(2, points)
+    assert z.shape == (points**2, 2)
+    same_numbers(z, plane(*square, points)[::-1].transpose(1, 0, 2).reshape(-1, 2))
+
+
+def test_the_posterior_readout_has_the_evidence_the_bound_and_the_gap():
+    model, x = vae().float(), binary().float()  # in single precision the quadrature is done sooner
+    widget = PosteriorExplorer(model, x, LABELS)
+    log_px, elbo, _ = log_px_quadrature(model, x)
+    for index, (exact, bound) in enumerate(zip(log_px.tolist(), elbo.tolist(), strict=True)):
+        widget.controls["image"].value = index
+        left, right, bottom, top = widget.square(index)[1]
+        assert widget.readout.value == (
+            f"Image {index}, a {LABELS[index].item()}: log p(x) = {exact:.2f}, ELBO = {bound:.2f}, gap "
+            f"{exact - bound:.2f} nats. The square is {right - left:.2f} wide, around ({(left + right) / 2:.2f}, "
+            f"{(bottom + top) / 2:.2f}).")
+        assert exact > bound + 0.1
+
+
+@pytest.fixture
+def quadratures(monkeypatch):
+    """How many images the quadrature was asked for, call by call."""
+    calls = []
+    monkeypatch.setattr(widgets.latent, "log_px_quadrature",
+                        lambda model, x: calls.append(len(x)) or evidence_of(len(x)))
+    return calls
+
+
+def test_evidence_that_is_given_is_shown_and_not_computed_again(quadratures):
+    widget = PosteriorExplorer(vae(), binary(), LABELS, Evidence(*(part - 1 for part in evidence_of(4))))
+    widget.controls["image"].value = 2
+    assert widget.readout.value.startswith("Image 2, a 4: log p(x) = -31.00, ELBO = -35.50, gap 4.50 nats.")
+    assert quadratures == []
+
+
+def test_evidence_that_is_not_given_is_computed_once(quadratures):
+    widget = PosteriorExplorer(vae(), binary(), LABELS)
+    widget.controls["image"].value = 3
+    assert widget.readout.value.startswith("Image 3, a 2: log p(x) = -40.00, ELBO = -46.00, gap 6.00 nats.")
+    assert quadratures == [4]
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_evidence_of_another_number_of_images_is_refused(count):
+    with pytest.raises(ValueError, match=f"evidence must be that of the 4 images; got {count} values"):
+        posterior_explorer(count)
+
+
+@pytest.mark.parametrize("index", [0, 3])
+def test_the_static_figure_shows_the_same_square_posterior_and_guess(index):
+    widget, model = posterior_explorer(), vae()
+    own = plt.subplots()[1]
+    axes = [widget.plot(index), widget.plot(index, own)]
+    assert axes[1] is own
+    (mu,), (sigma,) = guess_of(model, binary()[index:index + 1])
+    square = widget.square(index)[1]
+    log_joint = log_joint_of(model, binary()[index], plane(*square, 120))
+    for ax in axes:
+        (shades,), (one, two) = ax.get_images(), ax.patches
+        upwards = shades.get_array() if shades.origin == "upper" else shades.get_array()[::-1]
+        np.testing.assert_allclose(upwards, np.exp(log_joint - log_joint.max()), rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose([*ax.get_xlim(), *ax.get_ylim()], square)
+        for times, ellipse in ((1, one), (2, two)):
+            np.testing.assert_allclose(ellipse.get_center(), mu)
+            np.testing.assert_allclose([ellipse.get_width(), ellipse.get_height()], 2 * times * sigma)
+        assert ax.get_title() == f"a {LABELS[index].item()}, gap {1.5 * (index + 1):.1f} nats"
+        plt.close(ax.figure)
+
+
+def test_the_posterior_explorer_takes_single_precision():
+    widget = PosteriorExplorer(vae().float(), binary().float(), LABELS, evidence_of(4))
+    for name, picture in widget.pictures(1).items():
+        assert picture.dtype == torch.float32, name
+        np.testing.assert_allclose(picture, posterior_explorer().pictures(1)[name], atol=1e-2)
+
+
+# --- the likelihood explorer -----------------------------------------------------------------------------------------
+
+FAMILIES = ["bernoulli", "gaussian", "gaussian_learned", "gaussian_pixelwise", "continuous_bernoulli"]
+
+
+@torch.no_grad()
+def family(likelihood, shape=SHAPE):
+    model = vae(2, likelihood, shape, **{"sigma": 0.25} if likelihood == "gaussian" else {})
+    if model.log_sigma is not None:
+        model.tenth_log_sigma.fill_(-0.07)  # sigma = exp(-0.7) = 0.497
+    return model
+
+
+def grey(count=4, shape=SHAPE):
+    return torch.rand(count, *shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+
+
+def likelihood_explorer():
+    return LikelihoodExplorer({f"the {name}": family(name) for name in FAMILIES}, grey())
+
+
+def outputs_of(model, x):
+    """The decoder's numbers at the mean of q(z|x), an image each row."""
+    return through(model.decoder, guess_of(model, x)[0])
+
+
+def mean_of(likelihood, outputs):
+    if likelihood == "continuous_bernoulli":
+        return ContinuousBernoulli(logits=torch.from_numpy(outputs)).mean.numpy()
+    return {"bernoulli": SIGMOID, "gaussian_pixelwise": lambda a: a[..., :a.shape[-1] // 2]}.get(
+        likelihood, lambda a: a)(outputs)
+
+
+def test_the_likelihood_explorer_offers_all_models_in_order_and_all_images():
+    widget = likelihood_explorer()
+    assert list(widget.controls) == ["likelihood", "image"]
+    assert list(widget.controls["likelihood"].options) == [f"the {name}" for name in FAMILIES]
+    image = widget.controls["image"]
+    assert (image.min, image.max, image.value) == (0, 3, 0) and widget.controls["likelihood"].value == "the bernoulli"
+    assert repr(widget) == "LikelihoodExplorer: run this notebook to move likelihood, image"
+
+
+@pytest.mark.parametrize("likelihood", FAMILIES)
+@pytest.mark.parametrize("index", [0, 3])
+def test_the_image_and_the_mean_of_its_likelihood_are_shown(likelihood, index):
+    widget = likelihood_explorer()
+    widget.controls["likelihood"].value, widget.controls["image"].value = f"the {likelihood}", index
+    pictures = widget.pictures(f"the {likelihood}", index)
+    assert list(pictures) == ["image", "mean of p(x|z)", "sample from p(x|z)"]
+    assert not any(picture.requires_grad for picture in pictures.values())
+    same_numbers(pictures["image"], grey()[index])
+    (outputs,) = outputs_of(family(likelihood), grey()[index:index + 1])
+    np.testing.assert_allclose(pictures["mean of p(x|z)"], mean_of(likelihood, outputs).reshape(SHAPE), rtol=1e-4)
+    on_the_screen(widget, pictures)
+
+
+@pytest.mark.parametrize(("likelihood", "implied"), [
+    ("bernoulli", "no single σ, so no implied β"), ("gaussian", "σ = 0.250, implied β = σ² = 0.0625"),
+    ("gaussian_learned", "σ = 0.497, implied β = σ² = 0.2466"), ("gaussian_pixelwise", "no single σ, so no implied β"),
+    ("continuous_bernoulli", "no single σ, so no implied β")])
+@pytest.mark.parametrize("index", [0, 2])
+def test_the_likelihood_readout_has_sigma_beta_and_the_errors_of_mean_and_sample(likelihood, implied, index):
+    widget = likelihood_explorer()
+    widget.controls["likelihood"].value, widget.controls["image"].value = f"the {likelihood}", index
+    x, mean, sample = (picture.numpy() for picture in widget.pictures(f"the {likelihood}", index).values())
+    assert widget.readout.value == (
+        f"the {likelihood}, image {index}: {implied}. Mean squared error of a pixel: {((x - mean) ** 2).mean():.4f} "
+        f"by the mean, {((x - sample) ** 2).mean():.4f} by the sample.")
+
+
+def test_a_gaussian_whose_sigma_is_not_told_has_sigma_1():
+    widget = LikelihoodExplorer({"plain": vae(2, "gaussian")}, grey())
+    assert "image 0: σ = 1.000, implied β = σ² = 1.0000." in widget.readout.value
+
+
+@pytest.mark.parametrize("likelihood", FAMILIES)
+def test_a_sample_has_the_likelihoods_mean_and_spread(likelihood):
+    shape, model = (1, 40, 50), family(likelihood, (1, 40, 50))
+    x = grey(1, shape)
+    sample = LikelihoodExplorer({"it": model}, x).pictures("it", 0)["sample from p(x|z)"].numpy().flatten()
+    (outputs,) = outputs_of(model, x)
+    mean, spread = mean_of(likelihood, outputs), outputs[2000:]
+    variance = {
+        "bernoulli": mean * (1 - mean), "gaussian": 0.25**2, "gaussian_learned": math.exp(-1.4),
+        "gaussian_pixelwise": (0.01 + np.log1p(np.exp(spread))) ** 2 if len(spread) else None,
+        "continuous_bernoulli": ContinuousBernoulli(logits=torch.from_numpy(outputs)).variance.numpy()}[likelihood]
+    residuals = (sample - mean) / variance**0.5  # 2000 of them, with mean 0 and variance 1
+    assert abs(residuals.mean()) < 4 / 2000**0.5
+    assert abs(residuals.var() - 1) < 4 * np.square(residuals).std() / 2000**0.5
+    if likelihood == "bernoulli":
+        assert set(sample.tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize("likelihood", FAMILIES)
+def test_an_image_has_the_same_sample_each_time_and_another_than_its_neighbour(likelihood):
+    widget = LikelihoodExplorer({"it": family(likelihood)}, grey(1).expand(3, -1, -1, -1))
+    first, again, other = (widget.pictures("it", image)["sample from p(x|z)"] for image in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_a_larger_sigma_makes_the_same_noise_larger():
+    widget = LikelihoodExplorer({sigma: vae(2, "gaussian", sigma=sigma) for sigma in (0.1, 0.4)}, grey())
+    noise = [picture["sample from p(x|z)"] - picture["mean of p(x|z)"]
+             for picture in (widget.pictures(sigma, 1) for sigma in (0.1, 0.4))]
+    torch.testing.assert_close(4 * noise[0], noise[1])
+
+
+@pytest.mark.parametrize(("models", "x", "given"), [
+    ({}, grey(), "0 models and 4 images in torch.float64"),
+    ({"it": vae()}, grey()[:0], "1 models and 0 images in torch.float64"),
+    ({"it": vae()}, (grey() * 255).byte(), "1 models and 4 images in torch.uint8")],
+    ids=["no models", "no images", "bytes"])
+def test_without_models_or_images_there_are_no_likelihoods_to_explore(models, x, given):
+    with pytest.raises(ValueError, match=f"one model or more, and one float image or more; got {given}"):
+        LikelihoodExplorer(models, x)
+
+
+# --- what the explorers of models leave behind -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("explore", "control"), [(latent_explorer, "z1"), (posterior_explorer, "image"),
+                                                  (likelihood_explorer, "image")])
+def test_looking_at_models_leaves_the_random_state_and_the_figures_alone(explore, control):
+    before, figures = torch.get_rng_state(), plt.get_fignums()
+    explore().controls[control].value = 2
+    assert torch.equal(torch.get_rng_state(), before) and plt.get_fignums() == figures

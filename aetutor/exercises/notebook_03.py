@@ -40,6 +40,12 @@ def _evidence(of_joint):
     return lambda log_px_z, log_p_z, cell: of_joint(log_px_z + log_p_z, cell)
 
 
+def _all_equal(*arguments_and_result) -> bool:
+    """The same number for each image: what log(0 + a small number) gives after an underflow."""
+    result = arguments_and_result[-1]
+    return len(result) > 1 and bool((result == result[0]).all())
+
+
 EXERCISE_1 = Exercise(
     prompt="Write `log_evidence(log_px_z, log_p_z, cell)`: log p(x|z) of B images at G grid points, (B, G), log p(z) "
            "there, (G,), and the area of a grid cell, a number. Return log p(x) of each image, (B,): the integral "
@@ -47,6 +53,7 @@ EXERCISE_1 = Exercise(
     inputs=_grid_inputs,
     reference=log_evidence,
     rtol=1e-5,  # of 1000 nats
+    signs={"exponentiated first": _all_equal},
     mistakes={
         "exponentiated first": _evidence(lambda joint, cell: (joint.exp().sum(1) * cell).log()),
         "the mean of log p(x|z) instead of the log of the mean":
@@ -273,6 +280,12 @@ def _elbo_of_terms(combine):
         combine(_log_likelihood(x, decode(_codes(mu, log_var, eps))), kl_to_prior(mu, log_var)))
 
 
+def _elbo_of_kl(term):
+    """The ELBO with another KL: half the sum of a function of mu and log_var."""
+    return lambda x, mu, log_var, eps, decode: (
+        _log_likelihood(x, decode(_codes(mu, log_var, eps))).mean(0) - _kl(term)(mu, log_var))
+
+
 def _cross_entropy_of_logits(x, y):
     return torch.nn.functional.binary_cross_entropy_with_logits(y, x.expand_as(y), reduction="none")
 
@@ -308,6 +321,10 @@ EXERCISE_3 = Exercise(
         "the log-likelihood has the wrong sign": _elbo_of_terms(lambda log_px_z, kl: -log_px_z.mean(0) - kl),
         "the cross-entropy alone": _elbo_of_terms(lambda log_px_z, kl: -log_px_z.mean(0)),
         "the KL alone": _elbo_of_terms(lambda log_px_z, kl: kl),
+        "σ where σ² belongs, in the KL": _elbo_of_kl(lambda mu, log_var: mu**2 + (log_var / 2).exp() - 1 - log_var),
+        "log σ where log σ² belongs, in the KL":
+            _elbo_of_kl(lambda mu, log_var: mu**2 + log_var.exp() - 1 - log_var / 2),
+        "the KL the other way round": _elbo_of_kl(lambda mu, log_var: (1 + mu**2) * (-log_var).exp() - 1 + log_var),
         "the KL without its ½": _elbo_of_terms(lambda log_px_z, kl: log_px_z.mean(0) - 2 * kl),
         "the sum over the samples instead of the mean": _elbo_of_terms(lambda log_px_z, kl: log_px_z.sum(0) - kl),
         "the sum over the samples instead of the mean, of the KL, too":
@@ -360,6 +377,10 @@ EXERCISE_3 = Exercise(
             "subtracted.",
         "the cross-entropy alone": "The ELBO is minus the cross-entropy, minus the KL.",
         "the KL alone": "The first term of (3.6) is missing: the mean log-likelihood.",
+        "σ where σ² belongs, in the KL": "(3.7) has σ², which is exp(log_var).",
+        "log σ where log σ² belongs, in the KL": "(3.7) has log σ², which is log_var itself.",
+        "the KL the other way round":
+            "The price is KL(q ‖ p), the mean under q; yours is KL(p ‖ q), the mean under the prior.",
         "the KL without its ½": "Each term of (3.7) carries a ½.",
         "the sum over the samples instead of the mean":
             "An expectation is estimated by the mean: it must not grow with S.",
@@ -618,6 +639,7 @@ EXERCISE_6 = Exercise(
     inputs=_weights_inputs,
     reference=importance_weighted,
     rtol=1e-5,  # of 1000 nats
+    signs={"exponentiated first": _all_equal},
     mistakes={
         "exponentiated first": _of_weights(lambda log_w: log_w.exp().mean(0).log()),
         "the mean of the logs instead of the log of the mean": _of_weights(lambda log_w: log_w.mean(0)),

@@ -6,8 +6,8 @@ import ipywidgets
 import torch
 from torch import Tensor
 
-from aetutor.evaluation import Evidence, log_px_quadrature, posterior_grid
-from aetutor.plots import code_map
+from aetutor.evaluation import Evidence, log_px_quadrature
+from aetutor.plots import code_map, density
 from aetutor.quadrature import log_joint
 from aetutor.widgets.base import Explorer
 
@@ -95,6 +95,15 @@ class PosteriorExplorer(Explorer):
         (left, bottom), (right, top) = z[0].tolist(), z[-1].tolist()
         return z, (left, right, bottom, top)
 
+    @torch.no_grad()
+    def plot(self, image: int, ax=None):
+        """The same as a static figure: the posterior in shades, the guess as ellipses; returns the matplotlib Axes."""
+        z, square = self.square(image, 120)
+        log_density = log_joint(self.model, self.choices[image : image + 1], None, z).view(120, 120)
+        ax = density(log_density, square, self.q_z.loc[image], self.q_z.scale[image], ax)
+        ax.set_title(f"a {self.labels[image]}, gap {self.exact.log_px[image] - self.exact.elbo[image]:.1f} nats")
+        return ax
+
     def readout_text(self, pictures: dict[str, Tensor], image: int) -> str:
         """log p(x), the ELBO and the gap between them; where the square lies."""
         log_px, bound = self.exact.log_px[image].item(), self.exact.elbo[image].item()
@@ -138,7 +147,7 @@ class LikelihoodExplorer(Explorer):
     def readout_text(self, pictures: dict[str, Tensor], likelihood: str, image: int) -> str:
         """The likelihood's σ and β = σ², and the mean squared errors of mean and sample."""
         sigma = self.models[likelihood].sigma
-        implied = "no single σ" if sigma is None else f"σ = {sigma:.3f}, implied β = σ² = {sigma**2:.4f}"
+        implied = f"σ = {sigma:.3f}, implied β = σ² = {sigma**2:.4f}" if sigma else "no single σ, so no implied β"
         mean, sample = ((pictures["image"] - y).square().mean() for y in list(pictures.values())[1:])
         return (f"{likelihood}, image {image}: {implied}. Mean squared error of a pixel: {mean:.4f} by the mean, "
                 f"{sample:.4f} by the sample.")
@@ -150,11 +159,13 @@ def _check(model, x, y):
                          f"{model.latent_dim} dimensions, {len(x)} images and {len(y)} labels.")
 
 
+@torch.no_grad()
 def _windows(model, x, q_z):
     """(centres `(N, 2)`, half sides `(N,)`) of squares that hold four standard deviations of p(z|x) and of q(z|x)."""
-    axis, log_density = posterior_grid(model, x, radius=(q_z.loc.abs() + 4 * q_z.scale).max().clamp(min=4).item())
-    weights = log_density.flatten(1).softmax(1)
+    reach = (q_z.loc.abs() + 4 * q_z.scale).max().clamp(min=4).item()
+    axis = torch.linspace(-reach, reach, 200, dtype=x.dtype, device=x.device)
     z = torch.cartesian_prod(axis, axis)
+    weights = log_joint(model, x, None, z).softmax(1)
     mean = weights @ z
     spread = (weights @ z.square() - mean.square()).clamp(min=(axis[1] - axis[0]).item() ** 2 / 12).sqrt()
     low, high = (torch.stack([mean + 4 * sign * spread, q_z.loc + 4 * sign * q_z.scale]) for sign in (-1, 1))
