@@ -5,17 +5,26 @@ ipywidgets when you ask for them.
 """
 
 from aetutor.data import ImageData, binarize, load, one_hot, to_unit
-from aetutor.evaluation import Evidence, active_units, log_px_importance, log_px_quadrature, psnr, squared_error
+from aetutor.evaluation import (
+    Evidence,
+    Probe,
+    active_units,
+    linear_probe,
+    log_px_importance,
+    log_px_quadrature,
+    psnr,
+    squared_error,
+)
 from aetutor.exercises import EXERCISES, check
-from aetutor.models import VAE, Autoencoder
+from aetutor.models import CVAE, VAE, Autoencoder
 from aetutor.objectives import Elbo, denoising_loss, elbo, gaussian_kl, importance_weighted_bound, reconstruction_loss
 from aetutor.training import History, Trainer, TrainingDiverged, choose_device
 from aetutor.verify import show_source, verify
 
 __version__ = "0.1.0"
 __all__ = [
-    "EXERCISES", "VAE", "Autoencoder", "Elbo", "Evidence", "History", "ImageData", "Trainer", "TrainingDiverged",
-    "active_units", "binarize", "check", "choose_device", "denoising_loss", "elbo", "gaussian_kl",
-    "importance_weighted_bound", "load", "log_px_importance", "log_px_quadrature", "one_hot", "psnr",
+    "CVAE", "EXERCISES", "VAE", "Autoencoder", "Elbo", "Evidence", "History", "ImageData", "Probe", "Trainer",
+    "TrainingDiverged", "active_units", "binarize", "check", "choose_device", "denoising_loss", "elbo", "gaussian_kl",
+    "importance_weighted_bound", "linear_probe", "load", "log_px_importance", "log_px_quadrature", "one_hot", "psnr",
     "reconstruction_loss", "show_source", "squared_error", "to_unit", "verify",
 ]

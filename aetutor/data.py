@@ -147,9 +147,11 @@ def one_hot(y: Tensor, num_classes: int) -> Tensor:
     Raises ValueError for labels that are not integers in 0…num_classes-1.
     """
     if y.dtype.is_floating_point or y.dtype == torch.bool:
-        raise ValueError(f"Labels must be integers 0…{num_classes - 1}; got {y.dtype}.")
+        raise ValueError(f"Labels must be integers 0…{num_classes - 1}; got {y.dtype}: convert them with "
+                         ".long(), or a one-hot matrix with .argmax(-1).")
     if y.numel() and not 0 <= y.min() <= y.max() < num_classes:
-        raise ValueError(f"Labels must lie in 0…{num_classes - 1}; got values from {y.min()} to {y.max()}.")
+        raise ValueError(f"Labels must lie in 0…{num_classes - 1}; got values from {y.min()} to {y.max()}: "
+                         "correct them, or give a larger num_classes.")
     return torch.nn.functional.one_hot(y.long(), num_classes).float()
 
 

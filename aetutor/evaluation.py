@@ -8,8 +8,12 @@ import torch
 from torch import Tensor
 
 from aetutor import corruption
-from aetutor.objectives import check_samples, importance_weights
-from aetutor.quadrature import batches, check_plane, is_narrow, log_joint, narrow_elbo, refine
+from aetutor.objectives import check_samples, importance_weights, posterior
+from aetutor.probe import Probe, linear_probe
+from aetutor.quadrature import batches, check_labels, check_plane, is_narrow, log_joint, narrow_elbo, refine
+
+__all__ = ["Evidence", "OptimalMemory", "Probe", "active_units", "linear_probe", "log_likelihoods", "log_px_importance",
+           "log_px_quadrature", "median_filter", "posterior_grid", "psnr", "psnr_by_level", "squared_error"]
 
 Denoiser = Callable[[Tensor, str, float], Tensor]  # (noisy images (B, C, H, W), kind, level) -> (B, C, H, W)
 CODES = 20_000  # decoded at a time: 63 MB for 784 pixels
@@ -135,6 +139,7 @@ def log_px_importance(model, x: Tensor, samples: int, y: Tensor | None = None) -
     q misses a part of the posterior. For latents of two dimensions `log_px_quadrature` is exact.
     """
     check_samples(samples)
+    check_labels(model, x, y)
     parts = [_log_mean_weight(model, image, label, samples) for image, label in batches(x, y, 50)]
     return torch.cat(parts)
 
@@ -163,9 +168,9 @@ def log_px_quadrature(model, x: Tensor, y: Tensor | None = None, tolerance: floa
     check_plane(model)
     if not tolerance > 0:
         raise ValueError(f"tolerance is how many nats the answer may be off, more than 0; got {tolerance}.")
-    label = () if y is None else (y,)
-    q_z = model.encode(x, *label)
-    model.decode(q_z.mean, *label).log_prob(x)  # which checks the pixels
+    check_labels(model, x, y)
+    q_z = posterior(model, x, y)
+    model.decode(q_z.mean, *(() if y is None else (y,))).log_prob(x)  # which checks the pixels
     reach = (q_z.mean.abs() + 7 * q_z.stddev).amax(1).clamp(min=6.0).ceil()  # (N,), a whole number
     results = [x.new_empty(len(x)) for _ in Evidence._fields]
     for radius in reach.unique():
@@ -203,5 +208,5 @@ def active_units(model, x: Tensor, y: Tensor | None = None, threshold: float = 0
 
     A unit counts where the variance of mu_k over images x `(N, C, H, W)` is above `threshold` (Burda et al. 2016).
     """
-    mu = (model.encode(x) if y is None else model.encode(x, y)).mean
+    mu = posterior(model, x, y).mean
     return int((mu.var(0) > threshold).sum())

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
+from aetutor.data import one_hot
 from aetutor.likelihoods import LIKELIHOODS, check_sigma
 from aetutor.networks import mlp
 
@@ -27,6 +28,7 @@ class Autoencoder(nn.Module):
     """
 
     code_numbers = 1  # what the encoder gives for each dimension of the code
+    num_classes = 0  # how many numbers of a label go in beside the pixels, and beside the code
 
     def __init__(self, latent_dim: int = 2, hidden: tuple[int, ...] = (400,), image_shape=(1, 28, 28),
                  likelihood: str = "bernoulli", sigma: float | None = None):
@@ -41,8 +43,8 @@ class Autoencoder(nn.Module):
         self.outputs_shape = (2, *image_shape) if likelihood == "gaussian_pixelwise" else tuple(image_shape)
         # Adam moves every parameter by about lr a step: stored as a tenth, log sigma moves ten times as far as a weight
         self.tenth_log_sigma = nn.Parameter(torch.zeros(())) if likelihood == "gaussian_learned" else None
-        self.encoder = mlp(prod(image_shape), *hidden, self.code_numbers * latent_dim)
-        self.decoder = mlp(latent_dim, *reversed(hidden), prod(self.outputs_shape))
+        self.encoder = mlp(prod(image_shape) + self.num_classes, *hidden, self.code_numbers * latent_dim)
+        self.decoder = mlp(latent_dim + self.num_classes, *reversed(hidden), prod(self.outputs_shape))
 
     def encode(self, x: Tensor) -> Tensor:
         """Images `(…, C, H, W)` -> codes `(…, K)`.
@@ -84,9 +86,10 @@ class Autoencoder(nn.Module):
         return self.reconstruct(x)
 
     def extra_repr(self) -> str:
-        sigma = getattr(self.likelihood, "keywords", {})
+        classes = {"num_classes": self.num_classes} if self.num_classes else {}
+        numbers = getattr(self.likelihood, "keywords", {}) | classes
         return ", ".join([f"image_shape={self.image_shape}", f"likelihood={self.family!r}"]
-                         + [f"{name}={value}" for name, value in sigma.items()])
+                         + [f"{name}={value}" for name, value in numbers.items()])
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Images `(…, C, H, W)` -> y = g(f(x)), the mean of p(x|z) at the image's own code, same shape."""
@@ -97,9 +100,11 @@ class Autoencoder(nn.Module):
 
         Nothing in the training makes the codes of real images look like N(0, I): expect rubbish.
         """
-        weight = next(self.parameters())
-        z = torch.randn(count, self.latent_dim, generator=generator, device=weight.device, dtype=weight.dtype)
-        return self.decode(z).mean
+        return self.decode(self._standard_normal((count,), generator)).mean
+
+    def _standard_normal(self, shape: Sequence[int], generator: torch.Generator | None) -> Tensor:
+        weight = self.encoder[0].weight
+        return torch.randn(*shape, self.latent_dim, generator=generator, device=weight.device, dtype=weight.dtype)
 
     def _check_images(self, x: Tensor) -> None:
         if not x.is_floating_point():
@@ -131,12 +136,15 @@ class VAE(Autoencoder):
 
         Raises ValueError for images of another shape or dtype.
         """
-        mu, log_var = super().encode(x).chunk(2, dim=-1)
+        return self._gaussian(super().encode(x))
+
+    def _gaussian(self, numbers: Tensor) -> Distribution:
+        mu, log_var = numbers.chunk(2, dim=-1)
         return Independent(LogVarNormal(mu, log_var), 1)
 
     def prior(self) -> Distribution:
         """p(z) = N(0, I), on the model's device and in its dtype."""
-        zeros = torch.zeros_like(self.decoder[0].weight[0])  # (K,), the decoder's first input
+        zeros = self.decoder[0].weight.new_zeros(self.latent_dim)
         return Independent(LogVarNormal(zeros, zeros), 1)
 
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -146,6 +154,74 @@ class VAE(Autoencoder):
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """New images `(count, C, H, W)`: the means of p(x|z) for codes z drawn from the prior."""
         return super().sample(count, generator)
+
+
+class CVAE(VAE):
+    """Conditional VAE: encoder and decoder are given the label y, too, q(z|x, y) and p(x|z, y); the prior is N(0, I).
+
+    Args:
+        num_classes: C, how many classes there are; the other arguments are those of `Autoencoder`.
+
+    Labels y are class indices, integers 0…C-1, one an image `(B,)`, or of a shape that broadcasts to the leading axes
+    of images or codes. Inside, they are one-hot vectors beside the pixels, `[x; e_y]`, and beside the code, `[z; e_y]`:
+    a bias for each class in the first layers (equation 4.3). Kingma et al. 2014 (semi-supervised learning, model M2);
+    Sohn, Lee and Yan 2015, here with a prior that does not depend on y. Derived in notebook 04. With `hidden=()` and a
+    Gaussian likelihood it is linear-Gaussian with a mean image for each class; its log p(x|y) is known in closed form.
+    """
+
+    def __init__(self, latent_dim: int = 2, hidden: tuple[int, ...] = (400,), image_shape=(1, 28, 28),
+                 likelihood: str = "bernoulli", sigma: float | None = None, num_classes: int = 10):
+        if not isinstance(num_classes, int) or num_classes < 1:
+            raise ValueError(f"num_classes is how many classes there are, an integer from 1 on; got {num_classes!r}.")
+        self.num_classes = num_classes  # before the networks are made: it is part of their size
+        super().__init__(latent_dim, hidden, image_shape, likelihood, sigma)
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Distribution:
+        """Images `(…, C, H, W)`, labels `(…,)` -> q(z|x, y), a distribution over codes `(…, K)`.
+
+        Raises ValueError for images or labels of another shape, kind or range, and for no labels.
+        """
+        self._check_images(x)
+        return self._gaussian(self.encoder(self._with_label(x.flatten(-3), y)))
+
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+        """Codes `(…, K)`, labels `(…,)` -> p(x|z, y), a distribution over images `(…, C, H, W)`.
+
+        With codes `(S, B, K)`, labels `(B,)` hold for all S. Raises ValueError for codes or labels of another kind.
+        """
+        self._check_dtype(z, "codes")
+        if z.shape[-1:] != (self.latent_dim,):
+            raise ValueError(f"Codes must have shape (…, {self.latent_dim}); got {tuple(z.shape)}.")
+        return self.likelihood(*self._outputs(self._with_label(z, y)))
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """The same as `reconstruct`."""
+        return self.reconstruct(x, y)
+
+    def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Images `(…, C, H, W)`, labels `(…,)` -> the mean of p(x|z, y) at the mean of q(z|x, y), same shape."""
+        return self.decode(self.encode(x, y).mean, y).mean
+
+    def sample(self, y: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """A new image of each label's class, `(B,)` -> `(B, C, H, W)`: the mean of p(x|z, y), z from the prior."""
+        self._check_labels(y)
+        return self.decode(self._standard_normal(y.shape, generator), y).mean
+
+    def _with_label(self, features: Tensor, y: Tensor | None) -> Tensor:
+        """Features `(…, F)` and labels that broadcast to `(…,)` -> `[features; e_y]`, `(…, F + C)`."""
+        self._check_labels(y)
+        e_y, batch = one_hot(y, self.num_classes).to(features), tuple(features.shape[:-1])
+        try:
+            e_y = e_y.expand(*batch, -1)
+        except RuntimeError:
+            raise ValueError(f"There must be one label an image or code, shape {batch}; got labels of shape "
+                             f"{tuple(y.shape)}: y.argmax(-1) makes labels of a one-hot matrix.") from None
+        return torch.cat([features, e_y], -1)
+
+    def _check_labels(self, y: Tensor | None) -> None:
+        if not isinstance(y, Tensor):
+            raise ValueError("A CVAE needs the labels y, a tensor of class indices such as load('mnist').train_y or "
+                             f"torch.tensor([3, 8]); got {'none' if y is None else repr(y)}.")
 
 
 class LogVarNormal(Normal):

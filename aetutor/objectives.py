@@ -2,6 +2,7 @@
 trainer's, or yours."""
 
 from collections.abc import Callable
+from inspect import signature
 from math import log
 from typing import NamedTuple
 
@@ -90,5 +91,16 @@ def check_samples(samples: int) -> None:
 
 def _posterior(model, x, y, samples):
     check_samples(samples)
-    label = () if y is None else (y,)
-    return model.encode(x, *label), label
+    return posterior(model, x, y), () if y is None else (y,)
+
+
+def posterior(model, x: Tensor, y: Tensor | None = None):
+    """q(z|x), or q(z|x, y) where there are labels. Raises ValueError for labels that the model does not take."""
+    check_takes(model, y)
+    return model.encode(x) if y is None else model.encode(x, y)
+
+
+def check_takes(model, y: Tensor | None) -> None:
+    """Raise ValueError if there are labels and the model takes none."""
+    if y is not None and "y" not in signature(model.encode).parameters:
+        raise ValueError(f"{type(model).__name__} takes no labels; got y: leave it out, or take a CVAE.")

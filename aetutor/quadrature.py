@@ -6,6 +6,9 @@ The grid turns an integral over z into a sum: the step's square times the values
 from math import log
 
 import torch
+from torch import Tensor
+
+from aetutor.objectives import check_takes, posterior
 
 SIDE = 2.0  # of a block of the grid, at first; a block that does not matter to an image is not refined for it
 POINTS = 16  # along each side of a block
@@ -67,7 +70,7 @@ def _grid_sums(model, x, y, corners, needed, side):
 
     Only the blocks that an image needs, `(B, M)`, are summed for it. All sums are kept as logarithms, block by block.
     """
-    q_z, step = (model.encode(x) if y is None else model.encode(x, y)).base_dist, side / POINTS
+    q_z, step = posterior(model, x, y).base_dist, side / POINTS
     axis = (torch.arange(POINTS, dtype=x.dtype, device=x.device) + 0.5) * step
     inside = torch.cartesian_prod(axis, axis)  # the points of a block, from its corner
     log_px, log_mass = (x.new_full(needed.shape, -torch.inf) for _ in range(2))
@@ -101,7 +104,7 @@ def is_narrow(q_z):
 
 def narrow_elbo(model, x, y, points):
     """The ELBO of one image, `(1, C, H, W)`, by a grid of points² codes around its own q(z|x), to seven deviations."""
-    q_z = (model.encode(x) if y is None else model.encode(x, y)).base_dist
+    q_z = posterior(model, x, y).base_dist
     axis = torch.linspace(-7, 7, points, dtype=x.dtype, device=x.device)
     u = torch.cartesian_prod(axis, axis)
     z = q_z.loc + q_z.scale * u
@@ -129,6 +132,15 @@ def _axis_log_prob(mu, log_var, z):
 def batches(x, y, size):
     """Pairs of images and labels, `size` at a time; None for labels that are not given."""
     return zip(x.split(size), [None] * -(-len(x) // size) if y is None else y.split(size), strict=True)
+
+
+def check_labels(model, x, y):
+    """Raise ValueError unless labels y, where they are given, are one an image, and the model takes them."""
+    check_takes(model, y)
+    if y is not None and getattr(y, "shape", None) != x.shape[:1]:
+        got = f"labels of shape {tuple(y.shape)}" if isinstance(y, Tensor) else repr(y)
+        raise ValueError(f"There must be one label an image, shape {tuple(x.shape[:1])}; got {got}: y.argmax(-1) makes "
+                         "labels of a one-hot matrix, y.expand(len(x)) many of one.")
 
 
 def check_plane(model):

@@ -7,7 +7,7 @@ from torch import nn
 from torch.distributions import Independent, Normal
 
 from aetutor.likelihoods import LIKELIHOODS
-from aetutor.models import VAE, Autoencoder, LogVarNormal
+from aetutor.models import CVAE, VAE, Autoencoder, LogVarNormal
 
 SHAPE = (2, 3, 4)
 RELU, SIGMOID = (lambda a: np.maximum(a, 0)), (lambda a: 1 / (1 + np.exp(-a)))
@@ -296,3 +296,201 @@ def test_a_vae_refuses_what_an_autoencoder_refuses():
         model(VAE).encode(torch.zeros(5, 24, dtype=torch.float64))
     with pytest.raises(ValueError, match=r"Codes must have shape \(…, 2\); got \(5, 4\)"):
         model(VAE).decode(torch.zeros(5, 4, dtype=torch.float64))
+
+
+# --- the conditional variational autoencoder -------------------------------------------------------------------------
+
+Y = torch.tensor([2, 0, 1, 1, 2, 0, 2])
+
+
+def conditional(**arguments):
+    return model(CVAE, **{"num_classes": 3} | arguments)
+
+
+def beside(features, y):
+    """[features; e_y], in numpy."""
+    return np.concatenate([features, np.eye(3)[np.asarray(y)]], -1)
+
+
+@pytest.mark.parametrize("hidden", [(), (5, 3)])
+def test_a_one_hot_label_stands_behind_the_pixels_and_behind_the_code(hidden):
+    cvae, x = conditional(latent_dim=4, hidden=hidden), images(7)
+    numbers = through(cvae.encoder, beside(x.numpy().reshape(7, -1), Y))
+    q_z = cvae.encode(x, Y)
+    np.testing.assert_allclose(q_z.mean.detach().numpy(), numbers[:, :4], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(q_z.base_dist.log_var.detach().numpy(), numbers[:, 4:], rtol=1e-12, atol=1e-12)
+    z = 2 * images(7, 4, shape=())
+    means = SIGMOID(through(cvae.decoder, beside(z.numpy(), Y))).reshape(7, *SHAPE)
+    np.testing.assert_allclose(cvae.decode(z, Y).mean.detach().numpy(), means, rtol=1e-12)
+    means = SIGMOID(through(cvae.decoder, beside(numbers[:, :4], Y))).reshape(7, *SHAPE)
+    np.testing.assert_allclose(cvae.reconstruct(x, Y).detach().numpy(), means, rtol=1e-12)
+    assert torch.equal(cvae(x, Y), cvae.reconstruct(x, Y))
+
+
+def test_the_label_is_a_bias_for_each_class():
+    """W [x; e_y] = W_x x + w_y, equation (4.3), in the encoder and in the decoder."""
+    cvae, x, z = conditional(hidden=(), likelihood="gaussian"), images(7), images(7, 2, shape=())
+    (encoder,), (decoder,) = layers(cvae.encoder), layers(cvae.decoder)
+    for i, y in enumerate(Y):
+        numbers = encoder[0][:, :24] @ x[i].numpy().ravel() + encoder[0][:, 24 + y] + encoder[1]
+        np.testing.assert_allclose(cvae.encode(x, Y).mean[i].detach().numpy(), numbers[:2], rtol=1e-12, atol=1e-12)
+        mean = decoder[0][:, :2] @ z[i].numpy() + decoder[0][:, 2 + y] + decoder[1]
+        np.testing.assert_allclose(cvae.decode(z, Y).mean[i].detach().numpy().ravel(), mean, rtol=1e-12, atol=1e-12)
+
+
+def test_only_the_first_layers_take_the_labels():
+    cvae = conditional()
+    assert [w.shape for w, _ in layers(cvae.encoder)] == [(5, 24 + 3), (3, 5), (4, 3)]
+    assert [w.shape for w, _ in layers(cvae.decoder)] == [(3, 2 + 3), (5, 3), (24, 5)]
+    assert [w.shape for w, _ in layers(CVAE().encoder)] == [(400, 794), (4, 400)]
+    assert CVAE().num_classes == 10 and "num_classes=3" in repr(cvae) and "num_classes" not in repr(model(VAE))
+    assert CVAE().encode(torch.zeros(3, 1, 28, 28), torch.tensor([0, 9, 5])).mean.shape == (3, 2)
+
+
+def test_another_label_gives_another_posterior_and_another_image():
+    cvae, x, z = conditional(), images(7), images(7, 2, shape=())
+    other = (Y + 1) % 3
+    for one, two in ((cvae.encode(x, Y).mean, cvae.encode(x, other).mean), (cvae.reconstruct(x, Y),
+                     cvae.reconstruct(x, other)), (cvae.decode(z, Y).mean, cvae.decode(z, other).mean)):
+        assert ((one - two).abs().flatten(1).amax(1) > 1e-6).all()
+
+
+def test_each_image_has_its_own_label():
+    cvae, x = conditional(), images(7)
+    alone = torch.cat([cvae.reconstruct(x[i : i + 1], Y[i : i + 1]) for i in range(7)])
+    torch.testing.assert_close(cvae.reconstruct(x, Y), alone, rtol=1e-12, atol=1e-13)
+
+
+def test_labels_hold_for_every_draw_on_the_sample_axis():
+    cvae, z = conditional(), images(4, 7, 2, shape=())
+    p_x = cvae.decode(z, Y)
+    assert p_x.batch_shape == (4, 7) and p_x.event_shape == SHAPE
+    torch.testing.assert_close(p_x.mean, torch.stack([cvae.decode(draw, Y).mean for draw in z]), rtol=1e-12, atol=0)
+    by_draw = cvae.decode(z, torch.tensor([[0], [2], [1], [0]])).mean
+    for i, y in enumerate((0, 2, 1, 0)):
+        torch.testing.assert_close(by_draw[i], cvae.decode(z[i], torch.full((7,), y)).mean, rtol=1e-12, atol=0)
+    one = cvae.decode(z, torch.tensor(2)).mean
+    torch.testing.assert_close(one, cvae.decode(z, torch.full((4, 7), 2)).mean, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("batch", [(), (7,), (4, 7)])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_a_cvae_keeps_leading_axes_and_type(batch, likelihood):
+    cvae, x = conditional(likelihood=likelihood), images(*batch).round()
+    y = Y if batch else Y[0]
+    q_z = cvae.encode(x, y)
+    z = q_z.rsample((3,))
+    log_prob = cvae.decode(z, y).log_prob(x)
+    assert isinstance(q_z, Independent) and z.shape == (3, *batch, 2) and log_prob.shape == (3, *batch)
+    assert cvae.reconstruct(x, y).shape == x.shape and {z.dtype, log_prob.dtype} == {torch.float64}
+
+
+def test_labels_of_every_integer_type_and_place_are_taken_where_the_model_is():
+    cvae, x = conditional(), images(7)
+    for dtype in (torch.uint8, torch.int32):
+        assert torch.equal(cvae.reconstruct(x, Y.to(dtype)), cvae.reconstruct(x, Y))
+    assert cvae.float().reconstruct(x.float(), Y).dtype == torch.float32
+    elsewhere = conditional(likelihood="gaussian").to("meta")
+    assert elsewhere.sample(Y).device.type == "meta" and elsewhere.sample(Y).dtype == torch.float64
+    assert elsewhere.prior().mean.device.type == "meta"
+
+
+def test_the_prior_is_over_the_code_alone():
+    cvae, z = conditional(latent_dim=4), 3 * images(5, 4, shape=())
+    assert cvae.prior().event_shape == (4,) and not cvae.prior().mean.requires_grad
+    expected = -0.5 * (z.numpy() ** 2).sum(1) - 2 * np.log(2 * np.pi)
+    np.testing.assert_allclose(cvae.prior().log_prob(z).numpy(), expected, rtol=1e-13)
+
+
+def test_new_images_of_the_given_classes_are_decoded_from_the_prior():
+    cvae = conditional()
+    z = torch.randn(7, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    samples = cvae.sample(Y, torch.Generator().manual_seed(3))
+    assert samples.shape == (7, *SHAPE)
+    torch.testing.assert_close(samples, cvae.decode(z, Y).mean, rtol=0, atol=0)
+    assert cvae.sample(Y.expand(4, 7)).shape == (4, 7, *SHAPE)
+
+
+@torch.no_grad()
+def test_new_images_of_a_linear_model_are_gaussian_around_their_classs_mean():
+    torch.manual_seed(0)
+    cvae, count = conditional(hidden=(), likelihood="gaussian"), 20_000
+    weight, bias = layers(cvae.decoder)[0]
+    samples = cvae.sample(torch.tensor([0, 1, 2]).repeat(count)).view(count, 3, -1).numpy()
+    variance = (weight[:, :2] ** 2).sum(1)
+    error = (samples.mean(0) - weight[:, 2:].T - bias) / np.sqrt(variance / count)
+    assert np.abs(error).max() < 4.5 and np.sqrt((error**2).mean()) < 2
+    np.testing.assert_allclose(samples.var(0), np.tile(variance, (3, 1)), rtol=0.06)
+
+
+def test_gradients_reach_the_columns_of_the_classes_that_were_seen_and_no_others():
+    cvae, x = conditional(hidden=(), likelihood="gaussian"), images(7)
+    y = torch.tensor([0, 2, 2, 0, 0, 2, 0])
+    cvae.decode(cvae.encode(x, y).rsample(), y).log_prob(x).sum().backward()
+    for gradient in (cvae.encoder[0].weight.grad[:, 24:], cvae.decoder[0].weight.grad[:, 2:]):
+        assert (gradient.abs().sum(0) > 0).tolist() == [True, False, True]
+
+
+def test_a_saved_cvae_comes_back(tmp_path):
+    cvae, x = conditional(), images(7)
+    torch.save(cvae.state_dict(), tmp_path / "cvae.pt")
+    other = CVAE(2, (5, 3), SHAPE, num_classes=3).double()
+    assert not torch.equal(other.reconstruct(x, Y), cvae.reconstruct(x, Y))
+    other.load_state_dict(torch.load(tmp_path / "cvae.pt", weights_only=True))
+    assert torch.equal(other.reconstruct(x, Y), cvae.reconstruct(x, Y))
+    with pytest.raises(RuntimeError, match="size mismatch for encoder.0.weight"):
+        conditional(num_classes=4).load_state_dict(cvae.state_dict())
+
+
+def every_use(cvae, y):
+    """The model's methods with these labels, as functions."""
+    x, z = images(7), images(7, 2, shape=())
+    return [lambda: cvae.encode(x, y), lambda: cvae.decode(z, y), lambda: cvae.reconstruct(x, y), lambda: cvae(x, y)]
+
+
+@pytest.mark.parametrize(("y", "sentence"), [
+    (None, r"^A CVAE needs the labels y, a tensor of class indices such as .*train_y or torch.tensor.*; got none\.$"),
+    (3, "A CVAE needs the labels y.*; got 3"),
+    ([0, 1], r"A CVAE needs the labels y.*; got \[0, 1\]"),
+    (torch.tensor([0, 1, 2, 3, 0, 0, 0]), "must lie in 0…2; got values from 0 to 3: correct them, or give a larg"),
+    (torch.tensor([0, 1, 2, -1, 0, 0, 0]), "must lie in 0…2; got values from -1 to 2"),
+    (Y.double(), r"must be integers 0…2; got torch.float64: convert them with \.long\(\), or a one-hot matrix with "),
+    (torch.eye(3)[Y], r"must be integers 0…2; got torch.float32: .*one-hot matrix with \.argmax"),
+    (torch.eye(3)[Y].long(), r"one label an image or code, shape \(7,\); got labels of shape \(7, 3\): y.argmax\(-1\)"),
+    (Y[:5], r"one label an image or code, shape \(7,\); got labels of shape \(5,\)"),
+    (Y[:, None], r"shape \(7,\); got labels of shape \(7, 1\)")])
+def test_labels_that_are_none_are_named(y, sentence):
+    for use in every_use(conditional(), y):
+        with pytest.raises(ValueError, match=sentence):
+            use()
+
+
+@pytest.mark.parametrize(("y", "sentence"), [(16, "needs the labels y.*; got 16"), (None, "got none"),
+                                             (torch.tensor([3]), "must lie in 0…2"), (torch.zeros(2), "be integers")])
+def test_samples_need_labels_not_a_count(y, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        conditional().sample(y)
+
+
+def test_a_cvae_without_labels_says_so_in_every_method():
+    cvae, x = conditional(), images(7)
+    for use in (cvae.encode, cvae.reconstruct, cvae, lambda x: cvae.decode(x[:, 0, 0, :2])):
+        with pytest.raises(ValueError, match="A CVAE needs the labels y"):
+            use(x)
+
+
+def test_a_cvae_refuses_what_a_vae_refuses():
+    with pytest.raises(ValueError, match=r"takes images of shape \(…, 2, 3, 4\); got \(7, 24\)"):
+        conditional().encode(torch.zeros(7, 24, dtype=torch.float64), Y)
+    with pytest.raises(ValueError, match=r"Codes must have shape \(…, 2\); got \(7, 5\)"):
+        conditional().decode(torch.zeros(7, 5, dtype=torch.float64), Y)
+    with pytest.raises(ValueError, match="computes in torch.float64; got codes in torch.float32"):
+        conditional().decode(torch.zeros(7, 2), Y)
+    with pytest.raises(ValueError, match="sigma belongs to the Gaussian"):
+        conditional(sigma=0.5)
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.0, None])
+def test_a_number_of_classes_that_is_none_is_refused(count):
+    with pytest.raises(ValueError, match=f"num_classes is how many classes .*, an integer from 1 on; got {count}"):
+        conditional(num_classes=count)

@@ -10,7 +10,7 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from aetutor.corruption import mask
 from aetutor.evaluation import log_px_importance
-from aetutor.models import VAE, Autoencoder
+from aetutor.models import CVAE, VAE, Autoencoder
 from aetutor.objectives import (
     Elbo,
     denoising_loss,
@@ -18,8 +18,10 @@ from aetutor.objectives import (
     gaussian_kl,
     importance_weighted_bound,
     importance_weights,
+    posterior,
     reconstruction_loss,
 )
+from aetutor.training import Trainer
 
 SHAPE = (1, 3, 4)
 PIXELS = 12
@@ -346,3 +348,107 @@ def test_no_draws_are_refused(samples):
     for objective in (elbo, importance_weighted_bound, log_px_importance):
         with pytest.raises(ValueError, match=f"a whole number, 1 or more; got {samples}"):
             objective(linear_vae(), grey(), samples=samples)
+
+
+# --- the bounds of a conditional model, against p(x|y) = N(b + w_y, W Wᵀ + sigma² I) ---------------------------------
+
+LABELS = torch.tensor([2, 0, 1, 1, 2, 0, 2])
+
+
+@torch.no_grad()
+def linear_cvae(num_classes=3):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        cvae = CVAE(2, (), SHAPE, likelihood="gaussian", sigma=SIGMA, num_classes=num_classes).double()
+    cvae.decoder[0].weight.copy_(0.4 * normal(PIXELS, 2 + num_classes, seed=2))
+    cvae.encoder[0].weight[2:] *= 0.3
+    cvae.encoder[0].bias[2:] -= 2
+    return cvae
+
+
+@torch.no_grad()
+def given_label(cvae, label):
+    """The linear VAE of the images of one class: its biases are b + w_y."""
+    vae = linear_vae()
+    for ours, theirs, inputs in ((vae.encoder[0], cvae.encoder[0], PIXELS), (vae.decoder[0], cvae.decoder[0], 2)):
+        ours.weight.copy_(theirs.weight[:, :inputs])
+        ours.bias.copy_(theirs.bias + theirs.weight[:, inputs + label])
+    return vae
+
+
+def of_each(function, cvae, x, y):
+    """function(VAE of the class, image) for each image and its label, `(B,)`."""
+    return torch.cat([function(given_label(cvae, label), image[None]) for image, label in zip(x, y, strict=True)])
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@torch.no_grad()
+def test_the_conditional_elbo_is_unbiased_for_the_labels_own_closed_form(samples):
+    torch.manual_seed(0)
+    cvae, x = linear_cvae(), grey()
+    bound = elbo(cvae, x.repeat(4000, 1, 1, 1), LABELS.repeat(4000), samples=samples)
+    log_px_z = of_each(lambda vae, one: exact_parts(vae, one)[0], cvae, x, LABELS)
+    kl = of_each(lambda vae, one: exact_parts(vae, one)[1], cvae, x, LABELS)
+    assert within(bound.log_px_z.view(4000, 7), log_px_z) and within(bound.elbo.view(4000, 7), log_px_z - kl)
+    torch.testing.assert_close(bound.kl[:7], kl, rtol=1e-12, atol=1e-12)
+    assert not within(elbo(cvae, x.repeat(4000, 1, 1, 1), (LABELS + 1).remainder(3).repeat(4000)).elbo.view(4000, 7),
+                      log_px_z - kl)
+    assert (log_px_z - kl < of_each(exact_log_px, cvae, x, LABELS)).all()
+
+
+@pytest.mark.parametrize("samples", [2, 20])
+@torch.no_grad()
+def test_the_mean_weight_given_the_label_estimates_the_evidence_given_the_label(samples):
+    torch.manual_seed(0)
+    cvae, x = linear_cvae(), grey()
+    cvae.encoder[0].weight.zero_()
+    cvae.encoder[0].bias.copy_(torch.tensor([0.3, -0.2, 0.5, 0.5]))
+    bound = importance_weighted_bound(cvae, x.repeat(3000, 1, 1, 1), LABELS.repeat(3000), samples=samples).view(3000, 7)
+    assert within((bound - of_each(exact_log_px, cvae, x, LABELS)).exp(), torch.ones(7))
+
+
+@torch.no_grad()
+def test_one_label_may_be_given_for_all_images():
+    cvae, x = linear_cvae(), grey()
+    for one in (torch.tensor(1), torch.tensor([1])):
+        torch.manual_seed(0)
+        bound = elbo(cvae, x, one, samples=3)
+        torch.manual_seed(0)
+        torch.testing.assert_close(bound, elbo(cvae, x, torch.ones(7).long(), samples=3), rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("bound", [elbo, importance_weighted_bound])
+def test_labels_that_are_missing_too_many_or_not_taken_are_named(bound):
+    with pytest.raises(ValueError, match="A CVAE needs the labels y, a tensor of class indices"):
+        bound(linear_cvae(), grey())
+    with pytest.raises(ValueError, match="^VAE takes no labels; got y: leave it out, or take a CVAE"):
+        bound(linear_vae(), grey(), LABELS)
+    with pytest.raises(ValueError, match=r"shape \(7,\); got labels of shape \(6,\)"):
+        bound(linear_cvae(), grey(), LABELS[:6])
+
+
+def test_the_posterior_is_the_encoders():
+    vae, cvae, x = linear_vae(), linear_cvae(), grey()
+    assert torch.equal(posterior(vae, x).mean, vae.encode(x).mean)
+    assert torch.equal(posterior(cvae, x, LABELS).mean, cvae.encode(x, LABELS).mean)
+    with pytest.raises(ValueError, match="Autoencoder takes no labels"):
+        posterior(model(), x, LABELS)
+
+
+def test_a_trained_conditional_model_needs_the_right_labels():
+    """Three classes that differ by their mean image: the labels tell the class, so the code need not."""
+    y = torch.arange(600) % 3
+    x = (normal(3, *SHAPE, seed=5)[y] + 0.3 * normal(600, *SHAPE)).float()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        cvae = CVAE(2, (), SHAPE, likelihood="gaussian", sigma=0.3, num_classes=3)
+    trainer = Trainer(cvae, lambda cvae, x, y: -elbo(cvae, x, y).elbo, "cpu")
+    history = trainer.fit(x, y, epochs=60, batch_size=50, lr=0.05, validation=(x[:60], y[:60]), progress=False)
+    # the truth, N(mean_y, 0.09 I), has 0.5 log(2 pi e 0.09) nats a pixel
+    entropy = PIXELS / 2 * np.log(2 * np.pi * np.e * 0.09)
+    assert history.train_loss[0] > entropy + 10 and entropy - 0.5 < history.train_loss[-1] < entropy + 0.5
+    assert abs(history.validation_loss[-1] - entropy) < 1
+    torch.manual_seed(0)
+    assert trainer.mean_loss(x, (y + 1) % 3) > entropy + 50
+    classes = torch.stack([cvae.sample(torch.full((200,), label)).mean(0) for label in range(3)])
+    assert (classes - normal(3, *SHAPE, seed=5)).abs().max() < 0.15

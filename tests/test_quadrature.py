@@ -6,8 +6,8 @@ from torch.distributions import Normal
 
 from aetutor.evaluation import log_px_quadrature, posterior_grid
 from aetutor.likelihoods import LIKELIHOODS
-from aetutor.models import VAE
-from aetutor.quadrature import batches, check_plane, log_joint, refine
+from aetutor.models import CVAE, VAE
+from aetutor.quadrature import batches, check_labels, check_plane, log_joint, refine
 
 
 @torch.no_grad()
@@ -130,3 +130,76 @@ def test_only_the_plane_is_taken():
     check_plane(VAE(2, (), (1, 2, 2)))
     with pytest.raises(ValueError, match="works in two latent dimensions; this model has 5: use log_px_importance"):
         check_plane(VAE(5, (), (1, 2, 2)))
+
+
+# --- given the label -------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def curved_cvae(likelihood):
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        cvae = CVAE(2, (6,), (1, 2, 3), likelihood=likelihood, num_classes=3).double()
+        cvae.decoder[0].weight.normal_()
+    cvae.decoder[-1].weight *= 2
+    return cvae
+
+
+class GivenLabel:
+    """The unconditional model of one class, as far as `fine_sums` cares: the label is a constant, put in by hand."""
+
+    def __init__(self, cvae, y):
+        e_y = torch.eye(3, dtype=torch.float64)[y]
+        self.encoder = lambda features: cvae.encoder(torch.cat([features, e_y]))
+        self.decode = lambda z: cvae.likelihood(*cvae._outputs(torch.cat([z, e_y.expand(len(z), 3)], 1)))
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_the_quadrature_given_labels_agrees_with_a_fine_grid_for_every_family(likelihood):
+    cvae, x, y = curved_cvae(likelihood), images(likelihood), torch.tensor([2, 0])
+    evidence = log_px_quadrature(cvae, x, y)
+    sums = [fine_sums(GivenLabel(cvae, label), image[None]) for image, label in zip(x, y, strict=True)]
+    log_px, elbo = (torch.cat(column) for column in zip(*sums, strict=True))
+    assert ((evidence.log_px - log_px).abs() <= evidence.error + 1e-3).all()
+    assert ((evidence.elbo - elbo).abs() <= evidence.error + 1e-3).all()
+    other = log_px_quadrature(cvae, x, (y + 1) % 3)
+    assert ((evidence.log_px - other.log_px).abs() > 0.02).all()
+
+
+def test_labels_keep_their_place_while_some_images_are_refined_further_or_in_other_blocks_than_others():
+    cvae, x, y = curved_cvae("bernoulli"), images("bernoulli", 6), torch.tensor([2, 0, 1, 1, 2, 0])
+    with torch.no_grad():
+        cvae.decoder[-1].weight *= 10
+    together = log_px_quadrature(cvae, x, y)
+    alone = [log_px_quadrature(cvae, x[i : i + 1], y[i : i + 1]) for i in range(6)]
+    torch.testing.assert_close(together.log_px, torch.cat([one.log_px for one in alone]), rtol=0, atol=1e-6)
+    torch.testing.assert_close(together.elbo, torch.cat([one.elbo for one in alone]), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_given_any_label_the_evidence_of_all_binary_images_sums_to_one(label):
+    x = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * 6).view(64, 1, 2, 3)
+    evidence = log_px_quadrature(curved_cvae("bernoulli"), x, torch.full((64,), label))
+    assert evidence.log_px.exp().sum().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_the_joint_given_labels_pairs_each_image_with_its_own():
+    cvae, x, y = curved_cvae("bernoulli"), images("bernoulli", 5), torch.tensor([2, 0, 2, 1, 0])
+    z = 2 * torch.randn(4, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with torch.no_grad():
+        joint = log_joint(cvae, x, y, z)
+        by_hand = torch.stack([torch.stack([cvae.decode(code, label).log_prob(image) for code in z])
+                               for image, label in zip(x, y, strict=True)])
+    torch.testing.assert_close(joint, by_hand + Normal(0.0, 1.0).log_prob(z).sum(1), rtol=0, atol=1e-8)
+
+
+def test_labels_are_one_an_image_for_a_model_that_takes_them():
+    cvae, x = curved_cvae("bernoulli"), images("bernoulli", 3)
+    check_labels(cvae, x, None)
+    check_labels(cvae, x, torch.tensor([0, 1, 2]))
+    for y, got in ((torch.tensor([0, 1]), r"labels of shape \(2,\)"), (torch.tensor(1), r"labels of shape \(\)"),
+                   (torch.eye(3), r"labels of shape \(3, 3\)"), ([0, 1, 2], r"\[0, 1, 2\]")):
+        with pytest.raises(ValueError, match=rf"one label an image, shape \(3,\); got {got}: y.argmax\(-1\) makes"):
+            check_labels(cvae, x, y)
+    with pytest.raises(ValueError, match="^VAE takes no labels"):
+        check_labels(curved_vae("bernoulli"), x, torch.tensor([0, 1, 2]))
