@@ -203,3 +203,29 @@ def test_labels_are_one_an_image_for_a_model_that_takes_them():
             check_labels(cvae, x, y)
     with pytest.raises(ValueError, match="^VAE takes no labels"):
         check_labels(curved_vae("bernoulli"), x, torch.tensor([0, 1, 2]))
+
+
+@torch.no_grad()
+def test_a_guess_much_narrower_than_the_grid_has_the_closed_forms_elbo():
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        vae = VAE(2, (), (1, 3, 4), likelihood="gaussian", sigma=0.5).double()
+    vae.encoder[0].weight[2:] = 0
+    vae.encoder[0].bias[2:] = torch.tensor([-14.0, -18.0])  # standard deviations of 1/1100 and 1/8100
+    x = torch.rand(3, 1, 3, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    weight, bias, q_z = vae.decoder[0].weight, vae.decoder[0].bias, vae.encode(x)
+    covariance = weight @ weight.T + 0.25 * torch.eye(12, dtype=torch.float64)
+    log_px = torch.distributions.MultivariateNormal(bias, covariance).log_prob(x.flatten(1))
+    # E_q[‖x - y‖²] = ‖x - y(mu)‖² + Σ_k sigma_k² ‖W_k‖²
+    log_px_z = vae.decode(q_z.mean).log_prob(x) - q_z.variance @ weight.square().sum(0) / 0.5
+    kl = torch.distributions.kl_divergence(q_z, vae.prior())
+    exact = log_px_quadrature(vae, x)
+    torch.testing.assert_close(exact.log_px, log_px, rtol=0, atol=1e-6)
+    torch.testing.assert_close(exact.elbo, log_px_z - kl, rtol=0, atol=1e-6)
+    assert (exact.error < 0.01).all()
+
+
+@pytest.mark.parametrize("of", [log_px_quadrature, posterior_grid])
+def test_grey_images_are_refused_by_a_bernoulli_model(of):
+    with pytest.raises(ValueError, match="takes pixels that are 0 or 1"):
+        of(curved_vae("bernoulli"), images("gaussian"))
