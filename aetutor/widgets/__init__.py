@@ -6,7 +6,7 @@ a test, or a static figure, can ask for the same. Each move of a control runs th
 
 from aetutor.widgets.base import PIXEL, Explorer, png
 from aetutor.widgets.images import BottleneckExplorer, DrawPad, NoiseExplorer, restore
-from aetutor.widgets.latent import LatentExplorer, LikelihoodExplorer, PosteriorExplorer
+from aetutor.widgets.latent import LatentExplorer, LikelihoodExplorer, PosteriorExplorer, StyleExplorer
 
 __all__ = ["PIXEL", "BottleneckExplorer", "DrawPad", "Explorer", "LatentExplorer", "LikelihoodExplorer",
-           "NoiseExplorer", "PosteriorExplorer", "png", "restore"]
+           "NoiseExplorer", "PosteriorExplorer", "StyleExplorer", "png", "restore"]

@@ -1,18 +1,20 @@
-"""Explorers of variational autoencoders: the latent plane, a posterior and its guess, the likelihoods."""
+"""Explorers of variational autoencoders: the latent plane, a posterior and its guess, the likelihoods, the style."""
 
 from collections.abc import Mapping
 
 import ipywidgets
+import numpy as np
 import torch
 from torch import Tensor
 
 from aetutor.evaluation import Evidence, log_px_quadrature
-from aetutor.plots import code_map, density
+from aetutor.plots import code_map, density, tile
 from aetutor.quadrature import log_joint
 from aetutor.widgets.base import Explorer
 
 SIDE = 280  # pixels along each side of the map of codes
 POINTS = 48  # along each side of a posterior's picture
+ZOOM = 3  # screen pixels along each side of a pixel, in the picture of all classes
 
 
 class LatentExplorer(Explorer):
@@ -151,6 +153,56 @@ class LikelihoodExplorer(Explorer):
         mean, sample = ((pictures["image"] - y).square().mean() for y in list(pictures.values())[1:])
         return (f"{likelihood}, image {image}: {implied}. Mean squared error of a pixel: {mean:.4f} by the mean, "
                 f"{sample:.4f} by the sample.")
+
+
+class StyleExplorer(Explorer):
+    """Pick a digit: its style z, the mean of q(z|x, y), drawn in every class; then move z away from there.
+
+    Args:
+        model: a `CVAE` with two latent dimensions or more.
+        x, y: images (N, C, H, W) and their labels (N,).
+        reach: the two sliders add numbers from -reach to reach to two coordinates of z.
+
+    Of a model with more than two, they are the two in which the styles of x vary most. Raises ValueError for a model
+    without labels or with one dimension, without images, or for labels of another number.
+    """
+
+    def __init__(self, model, x: Tensor, y: Tensor, reach: float = 3.0):
+        if not model.num_classes or model.latent_dim < 2 or len(x) == 0 or len(x) != len(y):
+            raise ValueError("The explorer needs a CVAE with two latent dimensions or more, and images with a label "
+                             f"each; got {type(model).__name__} with {model.latent_dim}, {len(x)} images and {len(y)} "
+                             "labels.")
+        with torch.no_grad():
+            self.styles = model.encode(x, y).mean
+        self.model, self.choices, self.labels = model, x, y
+        self.axes = sorted(self.styles.var(0, correction=0).topk(2).indices.tolist())
+        sliders = {name: ipywidgets.FloatSlider(0.0, min=-reach, max=reach, step=0.1, description=f"add to z{axis + 1}")
+                   for name, axis in zip(("first", "second"), self.axes, strict=True)}
+        super().__init__({"image": ipywidgets.IntSlider(0, 0, len(x) - 1, description="image"), **sliders},
+                         ["image", "its style in every class"])
+
+    def style(self, image: int, first: float = 0.0, second: float = 0.0) -> Tensor:
+        """z, `(K,)`: the style of an image, moved."""
+        z = self.styles[image].clone()
+        z[self.axes] += z.new_tensor([first, second])
+        return z
+
+    @torch.no_grad()
+    def pictures(self, image: int, first: float = 0.0, second: float = 0.0) -> dict[str, Tensor]:
+        """name -> (C, H, W): the image, and the means of p(x|z, y) for all labels y, five in a row."""
+        classes = torch.arange(self.model.num_classes, device=self.styles.device)
+        p_x = self.model.decode(self.style(image, first, second).expand(len(classes), -1), classes)
+        panel = torch.from_numpy(np.atleast_3d(tile(p_x.mean, 5))).permute(2, 0, 1)
+        return {"image": self.choices[image],
+                "its style in every class": panel.repeat_interleave(ZOOM, 1).repeat_interleave(ZOOM, 2)}
+
+    @torch.no_grad()
+    def readout_text(self, pictures: dict[str, Tensor], image: int, first: float = 0.0, second: float = 0.0) -> str:
+        """The two coordinates, and how probable z makes the image under its own label."""
+        z, y = self.style(image, first, second), self.labels[image]
+        places = ", ".join(f"z{axis + 1} = {z[axis]:.2f}" for axis in self.axes)
+        log_px_z = self.model.decode(z, y).log_prob(self.choices[image])
+        return f"Image {image}, a {y}: {places}. Under its own label log p(x|z, y) = {log_px_z:.1f} nats."
 
 
 def _check(model, x, y):
