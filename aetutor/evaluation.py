@@ -123,12 +123,15 @@ class Evidence(NamedTuple):
 
 
 @torch.no_grad()
-def log_likelihoods(model, x: Tensor, z: Tensor) -> Tensor:
+def log_likelihoods(model, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
     """log p(x|z) for all pairs of images and codes: `(B, C, H, W)` and `(G, K)` -> `(B, G)` nats.
 
-    Not for conditional models, whose p(x|z, y) has a label for each image.
+    For a conditional model log p(x|z, y): `y` has a label for each code, `(G,)`. Raises ValueError for labels that the
+    model does not take, or of another shape.
     """
-    return torch.cat([model.decode(part).base_dist.log_prob_table(x) for part in z.split(CODES)], dim=1)
+    check_labels(model, z, y, "a code")
+    return torch.cat([model.decode(part, *(() if label is None else (label,))).base_dist.log_prob_table(x)
+                      for part, label in batches(z, y, CODES)], dim=1)
 
 
 @torch.no_grad()

@@ -130,16 +130,16 @@ def _axis_log_prob(mu, log_var, z):
 
 
 def batches(x, y, size):
-    """Pairs of images and labels, `size` at a time; None for labels that are not given."""
+    """Pairs of images, or codes, and labels, `size` at a time; None for labels that are not given."""
     return zip(x.split(size), [None] * -(-len(x) // size) if y is None else y.split(size), strict=True)
 
 
-def check_labels(model, x, y):
-    """Raise ValueError unless labels y, where they are given, are one an image, and the model takes them."""
+def check_labels(model, x, y, each="an image"):
+    """Raise ValueError unless labels y, where they are given, are one for each of x, and the model takes them."""
     check_takes(model, y)
     if y is not None and getattr(y, "shape", None) != x.shape[:1]:
         got = f"labels of shape {tuple(y.shape)}" if isinstance(y, Tensor) else repr(y)
-        raise ValueError(f"There must be one label an image, shape {tuple(x.shape[:1])}; got {got}: y.argmax(-1) makes "
+        raise ValueError(f"There must be one label {each}, shape {tuple(x.shape[:1])}; got {got}: y.argmax(-1) makes "
                          "labels of a one-hot matrix, y.expand(len(x)) many of one.")
 
 

@@ -594,6 +594,22 @@ def test_log_likelihoods_are_those_of_every_image_given_every_code(likelihood, l
                                        rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("codes", [1, 4, 7])
+def test_log_likelihoods_of_a_conditional_model_take_the_label_of_each_code(monkeypatch, codes):
+    monkeypatch.setattr(evaluation, "CODES", 4)
+    cvae, x, z, y = linear_cvae(), pictures(), noise(codes, 2, seed=3), torch.tensor([2, 0, 1, 0, 2, 2, 1])[:codes]
+    weight, bias = cvae.decoder[0].parameters()  # [z; e_y] -> V z + v_y + c, by hand
+    means = z @ weight[:, :2].T + weight[:, 2:].T[y] + bias  # (G, D)
+    expected = Normal(means, cvae.sigma).log_prob(x.flatten(1)[:, None]).sum(2)
+    torch.testing.assert_close(log_likelihoods(cvae, x, z, y), expected.detach())
+
+
+@pytest.mark.parametrize("y", [torch.tensor([1]), torch.zeros(4, 3), [1, 2, 0, 1]], ids=["one", "one-hot", "a list"])
+def test_log_likelihoods_want_a_label_for_each_code(y):
+    with pytest.raises(ValueError, match=r"one label a code, shape \(4,\); got"):
+        log_likelihoods(linear_cvae(), pictures(), noise(4, 2), y)
+
+
 @pytest.mark.parametrize("codes", [1, 4, 8, 10])
 def test_log_likelihoods_of_many_codes_decode_a_part_at_a_time_and_keep_their_places(monkeypatch, codes):
     vae, x, z, decoded = deep_vae("gaussian"), pictures(3), noise(codes, 2, seed=3), []
