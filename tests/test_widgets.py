@@ -19,7 +19,7 @@ from aetutor import widgets
 from aetutor.corruption import gaussian, mask, salt_and_pepper
 from aetutor.data import as_mnist
 from aetutor.evaluation import Evidence, log_px_quadrature
-from aetutor.models import VAE
+from aetutor.models import CVAE, VAE
 from aetutor.plots import code_map
 from aetutor.widgets import (
     PIXEL,
@@ -30,6 +30,7 @@ from aetutor.widgets import (
     LikelihoodExplorer,
     NoiseExplorer,
     PosteriorExplorer,
+    StyleExplorer,
     png,
 )
 
@@ -410,11 +411,11 @@ SIGMOID = lambda a: 1 / (1 + np.exp(-a))  # noqa: E731
 
 
 @torch.no_grad()
-def vae(latent_dim=2, likelihood="bernoulli", shape=SHAPE, **arguments):
+def vae(latent_dim=2, likelihood="bernoulli", shape=SHAPE, kind=VAE, hidden=3, **arguments):
     """Weights large enough that codes lie apart, and posteriors are neither the prior nor Gaussian."""
     with torch.random.fork_rng():
         torch.manual_seed(2)
-        model = VAE(latent_dim, (3,), shape, likelihood=likelihood, **arguments).double()
+        model = kind(latent_dim, (hidden,), shape, likelihood=likelihood, **arguments).double()
     for layer in (model.encoder[0], model.encoder[2], model.decoder[0], model.decoder[2]):
         layer.weight.mul_(2)
     model.encoder[2].weight[latent_dim:] *= 0.2  # the variances of q: from image to image not too different
@@ -422,8 +423,8 @@ def vae(latent_dim=2, likelihood="bernoulli", shape=SHAPE, **arguments):
     return model
 
 
-def binary(count=4):
-    return torch.rand(count, *SHAPE, generator=torch.Generator().manual_seed(0), dtype=torch.float64).round()
+def binary(count=4, shape=SHAPE):
+    return torch.rand(count, *shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).round()
 
 
 def through(trunk, features):
@@ -859,11 +860,236 @@ def test_without_models_or_images_there_are_no_likelihoods_to_explore(models, x,
         LikelihoodExplorer(models, x)
 
 
+# --- the style explorer ----------------------------------------------------------------------------------------------
+
+ZOOM, COLUMNS, GAP, FAR = 3, 5, 2, -4.0
+MOVES = [(0.0, 0.0), (1.2, -0.7), (-2.9, 0.4), (0.0, 3.0)]
+IN_EVERY_CLASS = "its style in every class"
+
+
+@torch.no_grad()
+def cvae(latent_dim=2, num_classes=10, shape=SHAPE, most=(0, 1), likelihood="bernoulli"):
+    """Of a style, the first of `most` varies most, then the second; the others little, but far from 0."""
+    model = vae(latent_dim, likelihood, shape, CVAE, 12, num_classes=num_classes)
+    others = [k for k in range(latent_dim) if k not in most]
+    model.encoder[2].weight[most[0]] *= 4
+    model.encoder[2].weight[others] *= 0.05
+    model.encoder[2].bias[others] = FAR
+    model.encoder[2].bias[[latent_dim + k for k in others]] += 3  # q is widest along them, too
+    model.decoder[0].weight[:, latent_dim:] *= 2  # the label counts
+    return model
+
+
+def labels_of(model, count=4):
+    return LABELS[:count] % model.num_classes
+
+
+def style_explorer(model=None, count=4, **arguments):
+    model = model or cvae()
+    return StyleExplorer(model, binary(count, model.image_shape), labels_of(model, count), **arguments)
+
+
+def with_label(model, features, y):
+    """[features; e_y], a row each."""
+    return np.concatenate([features, np.eye(model.num_classes)[np.asarray(y)]], 1)
+
+
+def styles_of(model, x, y):
+    """The means of q(z|x, y), (N, K)."""
+    return through(model.encoder, with_label(model, x.numpy().reshape(len(x), -1), y))[:, :model.latent_dim]
+
+
+def moved(style, axes, move):
+    return style + sum(np.eye(len(style))[axis] * step for axis, step in zip(axes, move, strict=True))
+
+
+def outputs_in_every_class(model, z):
+    """The decoder's numbers for one code with each label, (C, D)."""
+    classes = model.num_classes
+    return through(model.decoder, with_label(model, np.repeat(z[None], classes, 0), range(classes)))
+
+
+def laid_out(means, shape):
+    """Images (C, D) on white, five in a row, 2 pixels between them, each pixel a block of 3 by 3: (channels, H, W)."""
+    channels, height, width = shape
+    rows = math.ceil(len(means) / COLUMNS)
+    sheet = np.ones((channels, rows * height + (rows - 1) * GAP, COLUMNS * width + (COLUMNS - 1) * GAP))
+    for place, mean in enumerate(means):
+        top, left = place // COLUMNS * (height + GAP), place % COLUMNS * (width + GAP)
+        sheet[:, top:top + height, left:left + width] = np.clip(mean, 0, 1).reshape(shape)
+    return np.kron(sheet, np.ones((1, ZOOM, ZOOM)))
+
+
+def shows_style(widget, model, index, axes, move):
+    """Pictures, screen and text are those of the formulas: the style of an image with its label, moved along axes."""
+    x, y = binary(len(widget.choices), model.image_shape), labels_of(model, len(widget.choices))
+    z = moved(styles_of(model, x, y)[index], axes, move)
+    outputs, pixels = outputs_in_every_class(model, z), x[index].numpy().flatten()
+    pictures = widget.pictures(index, *move)
+    assert list(pictures) == ["image", IN_EVERY_CLASS]
+    same_numbers(pictures["image"], x[index])
+    same_numbers(pictures[IN_EVERY_CLASS], laid_out(SIGMOID(outputs), model.image_shape))
+    assert not any(picture.requires_grad for picture in pictures.values())
+    same_numbers(widget.style(index, *move), z)
+    on_the_screen(widget, pictures)
+    log_px = (pixels * outputs - np.logaddexp(0, outputs)).sum(1)  # under each label
+    places = ", ".join(f"z{axis + 1} = {z[axis]:.2f}" for axis in sorted(axes))
+    assert widget.readout.value == (f"Image {index}, a {y[index].item()}: {places}. Under its own label "
+                                    f"log p(x|z, y) = {log_px[y[index]]:.1f} nats.")
+    if model.num_classes > 1:  # each label gives another picture than its neighbour, and the probabilities differ
+        assert np.abs(np.diff(SIGMOID(outputs), axis=0)).max(1).min() > 0.05 and np.ptp(log_px) > 1
+
+
+@pytest.mark.parametrize("reach", [3.0, 1.5])
+def test_the_style_explorer_opens_on_the_first_image_unmoved_and_its_sliders_reach_both_ways(reach):
+    widget = style_explorer(**{} if reach == 3 else {"reach": reach})
+    assert list(widget.controls) == ["image", "first", "second"]
+    image, *moves = widget.controls.values()
+    assert (image.min, image.max, image.value, image.description) == (0, 3, 0, "image")
+    for control, name in zip(moves, ("z1", "z2"), strict=True):
+        assert (control.min, control.max, control.value, control.step) == (-reach, reach, 0, 0.1)
+        assert control.description == f"add to {name}"
+    shows_style(widget, cvae(), 0, (0, 1), (0.0, 0.0))
+    assert list(widget.images) == ["image", IN_EVERY_CLASS]
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("index", [0, 3])
+def test_an_images_style_is_moved_and_drawn_with_every_label(index, move):
+    widget = style_explorer()
+    widget.controls["image"].value = index
+    widget.controls["first"].value, widget.controls["second"].value = move
+    shows_style(widget, cvae(), index, (0, 1), move)
+
+
+@pytest.mark.parametrize("most", [(0, 3), (3, 0), (1, 2), (2, 1), (3, 2)])
+@pytest.mark.parametrize("move", MOVES)
+def test_of_four_coordinates_the_two_that_vary_most_are_moved_and_the_others_stay(most, move):
+    model, axes = cvae(4, most=most), sorted(most)
+    styles = styles_of(model, binary(), LABELS)
+    assert tuple(styles.var(0).argsort()[:1:-1]) == most and set(np.abs(styles).mean(0).argsort()[2:]) != set(most)
+    widget = style_explorer(model)
+    for name, axis in zip(("first", "second"), axes, strict=True):
+        assert widget.controls[name].description == f"add to z{axis + 1}"
+    widget.controls["image"].value = 2
+    widget.controls["first"].value, widget.controls["second"].value = move
+    shows_style(widget, model, 2, axes, move)
+    others = [k for k in range(4) if k not in most]
+    same_numbers(widget.style(2, *move)[others], styles[2, others])
+
+
+def test_the_two_coordinates_of_two_stand_in_their_order_whichever_varies_more():
+    model = cvae(most=(1, 0))
+    first, second = styles_of(model, binary(), LABELS).var(0)
+    widget = style_explorer(model)
+    widget.controls["first"].value = 1.2
+    assert second > 2 * first and repr(widget).endswith("move image, add to z1, add to z2")
+    shows_style(widget, model, 0, (0, 1), (1.2, 0.0))
+
+
+@pytest.mark.parametrize("num_classes", [1, 3, 5, 7, 10, 12])
+@pytest.mark.parametrize("shape", [SHAPE, (1, 5, 6), (3, 3, 6)], ids=["small", "grey", "colour"])
+def test_there_are_five_classes_in_a_row_with_white_between_and_after_them(num_classes, shape):
+    model = cvae(num_classes=num_classes, shape=shape)
+    widget = style_explorer(model)
+    widget.controls["image"].value, widget.controls["second"].value = 1, -0.8
+    (channels, height, width), rows = shape, {1: 1, 3: 1, 5: 1, 7: 2, 10: 2, 12: 3}[num_classes]
+    assert widget.pictures(1, 0.0, -0.8)[IN_EVERY_CLASS].shape == (
+        channels, 3 * (rows * (height + 2) - 2), 3 * (5 * (width + 2) - 2))
+    shows_style(widget, model, 1, (0, 1), (0.0, -0.8))
+
+
+def test_the_same_image_has_another_style_with_another_label():
+    model, x = cvae(), binary(1).expand(4, -1, -1, -1)
+    widget = StyleExplorer(model, x, LABELS)
+    styles = styles_of(model, x, LABELS)
+    for index, style in enumerate(styles):
+        same_numbers(widget.style(index), style)
+        same_numbers(widget.pictures(index)[IN_EVERY_CLASS],
+                     laid_out(SIGMOID(outputs_in_every_class(model, style)), SHAPE))
+    assert len(np.unique(np.round(styles, 2), axis=0)) == 4
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("latent_dim", [2, 4])
+def test_one_image_is_enough(latent_dim):
+    model = cvae(latent_dim)
+    widget = style_explorer(model, 1)
+    names = [widget.controls[name].description for name in ("first", "second")]
+    axes = [int(name.removeprefix("add to z")) - 1 for name in names]  # of coordinates that do not vary, any two
+    assert (widget.controls["image"].min, widget.controls["image"].max) == (0, 0)
+    assert axes[0] < axes[1] and set(axes) <= set(range(latent_dim))
+    widget.controls["first"].value, widget.controls["second"].value = -1.1, 0.6
+    shows_style(widget, model, 0, axes, (-1.1, 0.6))
+
+
+@pytest.mark.parametrize(("control", "value"), [("image", 2), ("first", -1.4), ("second", 0.9)])
+def test_moving_a_style_control_changes_the_classes_and_the_text_and_can_be_undone(control, value):
+    widget = style_explorer()
+    before, text = {name: image.value for name, image in widget.images.items()}, widget.readout.value
+    widget.controls[control].value = value
+    changed = {name for name, image in widget.images.items() if image.value != before[name]}
+    assert changed == {IN_EVERY_CLASS} | ({"image"} if control == "image" else set()) and widget.readout.value != text
+    widget.controls[control].value = 0
+    assert {name: image.value for name, image in widget.images.items()} == before and widget.readout.value == text
+
+
+def test_a_gaussians_means_are_clipped_where_they_leave_black_and_white():
+    model = cvae(likelihood="gaussian")
+    (z, *_) = styles_of(model, binary(), LABELS)
+    means, y = outputs_in_every_class(model, z), LABELS[0].item()
+    assert means.min() < -0.1 and means.max() > 1.1
+    widget = style_explorer(model)
+    same_numbers(widget.pictures(0)[IN_EVERY_CLASS], laid_out(means, SHAPE))
+    on_the_screen(widget, widget.pictures(0))
+    squared_error = np.square(binary()[0].numpy().flatten() - means[y]).sum()
+    log_px = -squared_error / 2 - means.shape[1] / 2 * math.log(2 * math.pi)
+    assert widget.readout.value.endswith(f"log p(x|z, y) = {log_px:.1f} nats.")
+
+
+def test_the_style_explorer_takes_single_precision():
+    model, same = cvae(4, most=(3, 1)).float(), style_explorer(cvae(4, most=(3, 1)))
+    widget = StyleExplorer(model, binary().float(), LABELS)
+    assert widget.style(1, 0.7, -0.4).dtype == torch.float32
+    for name, picture in widget.pictures(1, 0.7, -0.4).items():
+        assert picture.dtype == torch.float32, name
+        np.testing.assert_allclose(picture, same.pictures(1, 0.7, -0.4)[name], atol=1e-5)
+    assert widget.readout_text({}, 1, 0.7, -0.4) == same.readout_text({}, 1, 0.7, -0.4)
+
+
+def test_styles_can_be_asked_for_without_gradients_and_unmoved():
+    widget = style_explorer()
+    earlier = widget.style(2, 1.0, -1.0)  # another place: nothing may stay of it
+    same_numbers(widget.style(2), styles_of(cvae(), binary(), LABELS)[2])
+    assert not earlier.requires_grad and not widget.style(2).requires_grad
+    assert torch.equal(widget.pictures(2)[IN_EVERY_CLASS], widget.pictures(2, 0.0, 0.0)[IN_EVERY_CLASS])
+    assert widget.readout_text({}, 2) == widget.readout_text({}, 2, 0.0, 0.0)
+
+
+def test_the_style_explorers_text_form_is_short():
+    assert repr(style_explorer(cvae(4, most=(3, 1)))) == (
+        "StyleExplorer: run this notebook to move image, add to z2, add to z4")
+
+
+@pytest.mark.parametrize(("model", "count", "labels", "given"), [
+    (vae(), 4, 4, "VAE with 2, 4 images and 4 labels"), (vae(4), 4, 4, "VAE with 4, 4 images and 4 labels"),
+    (cvae(1, most=(0,)), 4, 4, "CVAE with 1, 4 images and 4 labels"),
+    (cvae(), 0, 0, "CVAE with 2, 0 images and 0 labels"), (cvae(), 4, 3, "CVAE with 2, 4 images and 3 labels"),
+    (cvae(), 3, 4, "CVAE with 2, 3 images and 4 labels"), (cvae(), 0, 4, "CVAE with 2, 0 images and 4 labels"),
+    (cvae(4), 4, 0, "CVAE with 4, 4 images and 0 labels")])
+def test_models_without_labels_one_dimension_no_images_and_labels_of_another_number_are_refused(
+        model, count, labels, given):
+    with pytest.raises(ValueError) as caught:
+        StyleExplorer(model, binary()[:count], LABELS[:labels])
+    assert str(caught.value) == ("The explorer needs a CVAE with two latent dimensions or more, and images with a "
+                                 f"label each; got {given}.")
+
+
 # --- what the explorers of models leave behind -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("explore", "control"), [(latent_explorer, "z1"), (posterior_explorer, "image"),
-                                                  (likelihood_explorer, "image")])
+                                                  (likelihood_explorer, "image"), (style_explorer, "first")])
 def test_looking_at_models_leaves_the_random_state_and_the_figures_alone(explore, control):
     before, figures = torch.get_rng_state(), plt.get_fignums()
     explore().controls[control].value = 2
