@@ -97,8 +97,8 @@ def main():
     rows = [[f"memory, {factor} σ", psnr(x, memory.posterior_mean(x_tilde, factor * SIGMA)).mean()]
             for factor in (1, 2)]
     for K, hidden, epochs in ((32, (256,), 2), (32, (256,), 10), (64, (512,), 2), (64, (512,), 10)):
-        y = trained(mnist.train_x, noise, K, hidden, epochs).reconstruct(x_tilde).detach()
-        rows.append([f"DAE, K = {K}, hidden {hidden[0]}, {epochs} epochs", psnr(x, y).mean()])
+        x_hat = trained(mnist.train_x, noise, K, hidden, epochs).reconstruct(x_tilde).detach()
+        rows.append([f"DAE, K = {K}, hidden {hidden[0]}, {epochs} epochs", psnr(x, x_hat).mean()])
     print(tabulate(rows, [f"1,000 test images, σ = {SIGMA}", "PSNR [dB]"], tablefmt="github", floatfmt=".1f"))
     other_levels(mnist, test_x)
     little_noise(mnist)
