@@ -490,8 +490,8 @@ RIGHT = {
         lambda batch, N: (batch.var() / len(batch) * (1 - len(batch) / N)).view(1, 1),
     ],
     "pca_loss": [
-        lambda C, K: C.trace() - torch.linalg.eigvalsh(C)[-K:].sum(), pca_in_numpy,
-        lambda C, K: torch.linalg.svdvals(C)[K:].sum().item(),
+        lambda covariance, K: covariance.trace() - torch.linalg.eigvalsh(covariance)[-K:].sum(), pca_in_numpy,
+        lambda covariance, K: torch.linalg.svdvals(covariance)[K:].sum().item(),
     ],
     "my_memory": [
         lambda x, train: train[((x[:, None] - train) ** 2).sum(-1).argmin(1)],
@@ -643,8 +643,9 @@ WRONG = [
     ("batch_variance", lambda batch, N: np.var(batch.numpy(), ddof=1) / len(batch), "drawn with replacement"),
     ("batch_variance", lambda batch, N: np.var(batch.numpy()) / len(batch) * (1 - len(batch) / N),
      "the sample variance divided by B instead of B - 1"),
-    ("pca_loss", lambda C, K: torch.linalg.svdvals(C)[:K].sum(), "the variance kept instead of the loss"),
-    ("pca_loss", lambda C, K: torch.linalg.svdvals(C)[K:].mean(), None),
+    ("pca_loss", lambda covariance, K: torch.linalg.svdvals(covariance)[:K].sum(),
+     "the variance kept instead of the loss"),
+    ("pca_loss", lambda covariance, K: torch.linalg.svdvals(covariance)[K:].mean(), None),
     ("my_memory", lambda x, train: ((x[:, None] - train) ** 2).sum(-1).argmin(1), "the index instead of the image"),
     ("log_evidence", lambda log_px_z, log_p_z, cell: (log_px_z.exp() @ log_p_z.exp() * cell).log(),
      "exponentiated first"),
@@ -1062,7 +1063,7 @@ def test_a_verdict_is_true_only_when_the_answer_is_right():
 
 
 def test_a_complex_result_is_named():
-    verdict = check(BY_NAME["pca_loss"], lambda C, K: torch.linalg.eigvals(C)[K:].sum())
+    verdict = check(BY_NAME["pca_loss"], lambda covariance, K: torch.linalg.eigvals(covariance)[K:].sum())
     assert verdict.passed is False and "the result is complex" in verdict.message
 
 

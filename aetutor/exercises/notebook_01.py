@@ -233,9 +233,9 @@ EXERCISE_5 = Exercise(
 # --- 1.6 -------------------------------------------------------------------------------------------------------------
 
 
-def pca_loss(C, K):
+def pca_loss(covariance, K):
     """Equation (1.7): the sum of the discarded eigenvalues; eigvalsh gives the smallest first."""
-    return torch.linalg.eigvalsh(C)[: len(C) - K].sum()
+    return torch.linalg.eigvalsh(covariance)[: len(covariance) - K].sum()
 
 
 def _covariance(size, g):
@@ -244,24 +244,26 @@ def _covariance(size, g):
     return half @ half.T / len(half) + noise, int(torch.randint(1, size + 2, (), generator=g))
 
 
-def _descending(C):
-    return torch.linalg.eigvalsh(C).flip(0)
+def _descending(covariance):
+    return torch.linalg.eigvalsh(covariance).flip(0)
 
 
 EXERCISE_6 = Exercise(
-    prompt="Write `pca_loss(C, K)`. It takes a covariance matrix (D, D) and a code size 1 ≤ K < D, and returns the "
-           "smallest mean squared error, summed over the pixels, that a linear autoencoder with K numbers can reach.",
+    prompt="Write `pca_loss(covariance, K)`. It takes a covariance matrix (D, D) and a code size 1 ≤ K < D, and "
+           "returns the smallest mean squared error, summed over the pixels, that a linear autoencoder with K numbers "
+           "can reach.",
     inputs=_covariance,
     reference=pca_loss,
     mistakes={
-        "the variance kept instead of the loss": lambda C, K: _descending(C)[:K].sum(),
-        "the eigenvalues in the wrong order": lambda C, K: torch.linalg.eigvalsh(C)[K:].sum(),
-        "the K smallest eigenvalues": lambda C, K: torch.linalg.eigvalsh(C)[:K].sum(),
-        "the mean over the pixels instead of the sum": lambda C, K: pca_loss(C, K) / len(C),
-        "one eigenvalue too many is dropped": lambda C, K: _descending(C)[K - 1:].sum(),
-        "one eigenvalue too few is dropped": lambda C, K: _descending(C)[K + 1:].sum(),
-        "singular values instead of eigenvalues of C": lambda C, K: _descending(C)[K:].sqrt().sum(),
-        "half of it": lambda C, K: pca_loss(C, K) / 2,
+        "the variance kept instead of the loss": lambda covariance, K: _descending(covariance)[:K].sum(),
+        "the eigenvalues in the wrong order": lambda covariance, K: torch.linalg.eigvalsh(covariance)[K:].sum(),
+        "the K smallest eigenvalues": lambda covariance, K: torch.linalg.eigvalsh(covariance)[:K].sum(),
+        "the mean over the pixels instead of the sum": lambda covariance, K: pca_loss(covariance, K) / len(covariance),
+        "one eigenvalue too many is dropped": lambda covariance, K: _descending(covariance)[K - 1:].sum(),
+        "one eigenvalue too few is dropped": lambda covariance, K: _descending(covariance)[K + 1:].sum(),
+        "singular values instead of eigenvalues of the covariance":
+            lambda covariance, K: _descending(covariance)[K:].sqrt().sum(),
+        "half of it": lambda covariance, K: pca_loss(covariance, K) / 2,
     },
     why={
         "the variance kept instead of the loss":
@@ -272,7 +274,8 @@ EXERCISE_6 = Exercise(
         "the mean over the pixels instead of the sum": "The squared error is summed over the pixels here.",
         "one eigenvalue too many is dropped": "K directions are kept, so D - K eigenvalues are discarded.",
         "one eigenvalue too few is dropped": "K directions are kept, so D - K eigenvalues are discarded.",
-        "singular values instead of eigenvalues of C": "An eigenvalue of C is already a variance: no square root.",
+        "singular values instead of eigenvalues of the covariance":
+            "An eigenvalue of the covariance is already a variance: no square root.",
         "half of it": "The ½ belongs to the Gaussian log-likelihood; here the squared error itself is asked.",
     },
 )
