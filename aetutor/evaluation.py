@@ -29,21 +29,21 @@ def squared_error(reconstruct: Callable[[Tensor], Tensor], x: Tensor) -> float:
     """
     if len(x) == 0 or not x.is_floating_point():
         raise ValueError(f"squared_error takes one float image or more; got {len(x)} in {x.dtype}.")
-    y = reconstruct(x)
-    if y.shape != x.shape:
-        raise ValueError(f"The reconstructions must have the images' shape {tuple(x.shape)}; got {tuple(y.shape)}.")
-    return (x - y).square().flatten(1).sum(1).mean().item()
+    x_hat = reconstruct(x)
+    if x_hat.shape != x.shape:
+        raise ValueError(f"The reconstructions must have the images' shape {tuple(x.shape)}; got {tuple(x_hat.shape)}.")
+    return (x - x_hat).square().flatten(1).sum(1).mean().item()
 
 
-def psnr(x: Tensor, y: Tensor) -> Tensor:
+def psnr(x: Tensor, x_hat: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of each image, `(N, C, H, W)` twice -> `(N,)` decibels, for grey values in [0, 1].
 
-    10 log10(1 / mean squared error): 3 dB more is half the squared error; infinite where x and y agree. Raises
-    ValueError for images of different shapes.
+    10 log10(1 / mean squared error): 3 dB more is half the squared error; infinite where x and x_hat agree.
+    Raises ValueError for images of different shapes.
     """
-    if x.shape != y.shape:
-        raise ValueError(f"psnr compares images of the same shape; got {tuple(x.shape)} and {tuple(y.shape)}.")
-    return -10 * (x - y).square().flatten(1).mean(1).log10()
+    if x.shape != x_hat.shape:
+        raise ValueError(f"psnr compares images of the same shape; got {tuple(x.shape)} and {tuple(x_hat.shape)}.")
+    return -10 * (x - x_hat).square().flatten(1).mean(1).log10()
 
 
 def median_filter(x: Tensor) -> Tensor:

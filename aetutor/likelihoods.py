@@ -131,8 +131,8 @@ def _near_zero(a: Tensor, limit: float = 0.1) -> tuple[Tensor, Tensor]:
 def bernoulli(logits: Tensor) -> Distribution:
     """Independent binary pixels with P(x_d = 1) = sigmoid(logits_d).
 
-    log p(x|z) = Σ_d x_d log y_d + (1 - x_d) log(1 - y_d) with y = sigmoid(logits): minus the cross-entropy (notebook
-    01, equation 1.1). `log_prob` raises ValueError for pixels other than 0 and 1.
+    log p(x|z) = Σ_d x_d log x_hat_d + (1 - x_d) log(1 - x_hat_d) with x_hat = sigmoid(logits): minus the cross-entropy
+    (notebook 01, equation 1.1). `log_prob` raises ValueError for pixels other than 0 and 1.
     """
     return Independent(BinaryPixels(logits=logits), IMAGE_DIMS)
 

@@ -92,7 +92,7 @@ class Autoencoder(nn.Module):
                          + [f"{name}={value}" for name, value in numbers.items()])
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Images `(…, C, H, W)` -> y = g(f(x)), the mean of p(x|z) at the image's own code, same shape."""
+        """Images `(…, C, H, W)` -> x_hat = g(f(x)), the mean of p(x|z) at the image's own code, same shape."""
         return self.decode(self.encode(x)).mean
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:

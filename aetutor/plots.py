@@ -197,10 +197,10 @@ def arrows(points: Tensor, places: Tensor, steps: Tensor, ax: Axes | None = None
     return ax
 
 
-def autoencoder_picture(x: Tensor, z: Tensor, y: Tensor, ax: Axes | None = None) -> Axes:
-    """The machine at work on one image: x `(C, H, W)` -> encoder -> code z `(K,)` -> decoder -> y `(C, H, W)`."""
+def autoencoder_picture(x: Tensor, z: Tensor, x_hat: Tensor, ax: Axes | None = None) -> Axes:
+    """The machine at work on one image: x `(C, H, W)` -> encoder -> code z `(K,)` -> decoder -> x_hat `(C, H, W)`."""
     ax = ax or _axes(8, 2.6)
-    for image, left, name in ((x, 0.0, "image $x$"), (y, 8.0, "reconstruction $y$")):
+    for image, left, name in ((x, 0.0, "image $x$"), (x_hat, 8.0, "reconstruction $\\hat{x}$")):
         ax.imshow(tile(image[None], 1), cmap="gray", vmin=0, vmax=1, extent=(left, left + 2, 0, 2))
         ax.text(left + 1, -0.25, name, ha="center", va="top")
     for left, right, name in ((2.2, 4.3, "encoder $f_\\phi$"), (7.8, 5.7, "decoder $g_\\theta$")):

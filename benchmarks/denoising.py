@@ -28,13 +28,13 @@ def trained(images, corrupt, K=32, hidden=(256,), epochs=2):
 
 
 def gradient_noise(model, corrupt, x):
-    """(b, w): the variance of an image's gradient, summed over all weights, between images and within an image."""
+    """(v_1, v_2): the variance of an image's gradient, summed over all weights, between images and within an image."""
     means, within = [], 0.0
     for image in x.split(1):
         draws = torch.stack([gradient(model, corrupt, image) for _ in range(DRAWS)])
         means.append(draws.mean(0))
         within += draws.var(0).sum().item() / len(x)
-    return torch.stack(means).var(0).sum().item() - within / DRAWS, within  # the means still hold w / DRAWS
+    return torch.stack(means).var(0).sum().item() - within / DRAWS, within  # the means still hold v_2 / DRAWS
 
 
 def gradient(model, corrupt, x):
@@ -87,18 +87,18 @@ def main():
     train_x, test_x = to_unit(mnist.train_x), to_unit(mnist.test_x)
     masking, rows = partial(corruption.mask, level=0.5), []
     for epochs in (0, 2):
-        b, w = gradient_noise(trained(mnist.train_x, masking, epochs=epochs), masking, test_x[:IMAGES])
-        rows.append([epochs, b, w, f"{w / (b + w):.0%}", f"{(b + w / 4) / (b + w):.0%}", "25%"])
-    print(tabulate(rows, ["epochs", "b, between images", "w, within an image", "share of w", "left with 4 corruptions",
-                          "left with 4 × the images"], tablefmt="github", floatfmt=".0f"))
+        v_1, v_2 = gradient_noise(trained(mnist.train_x, masking, epochs=epochs), masking, test_x[:IMAGES])
+        rows.append([epochs, v_1, v_2, f"{v_2 / (v_1 + v_2):.0%}", f"{(v_1 + v_2 / 4) / (v_1 + v_2):.0%}", "25%"])
+    print(tabulate(rows, ["epochs", "v_1, between images", "v_2, within an image", "share of v_2",
+                          "left with 4 corruptions", "left with 4 × the images"], tablefmt="github", floatfmt=".0f"))
     noise = partial(corruption.gaussian, level=SIGMA)
     x, memory = test_x[:1000], OptimalMemory(train_x)
     x_tilde = noise(x, generator=torch.Generator().manual_seed(0))
     rows = [[f"memory, {factor} σ", psnr(x, memory.posterior_mean(x_tilde, factor * SIGMA)).mean()]
             for factor in (1, 2)]
     for K, hidden, epochs in ((32, (256,), 2), (32, (256,), 10), (64, (512,), 2), (64, (512,), 10)):
-        y = trained(mnist.train_x, noise, K, hidden, epochs).reconstruct(x_tilde).detach()
-        rows.append([f"DAE, K = {K}, hidden {hidden[0]}, {epochs} epochs", psnr(x, y).mean()])
+        x_hat = trained(mnist.train_x, noise, K, hidden, epochs).reconstruct(x_tilde).detach()
+        rows.append([f"DAE, K = {K}, hidden {hidden[0]}, {epochs} epochs", psnr(x, x_hat).mean()])
     print(tabulate(rows, [f"1,000 test images, σ = {SIGMA}", "PSNR [dB]"], tablefmt="github", floatfmt=".1f"))
     other_levels(mnist, test_x)
     little_noise(mnist)

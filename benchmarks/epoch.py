@@ -26,7 +26,7 @@ def synchronised(device):
 
 
 def matrix_products(device, steps):
-    """Seconds for the products of `steps` training steps: y = x Wᵀ, the gradients of W and, but for the first, of x."""
+    """Seconds for the products of `steps` training steps: x Wᵀ, the gradients of W and, but for the first, of x."""
     pairs = list(zip(SIZES, SIZES[1:], strict=False))
     layers = [tuple(torch.randn(s, device=device) for s in ((BATCH, n), (m, n), (BATCH, m))) for n, m in pairs]
     started = synchronised(device)

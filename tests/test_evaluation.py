@@ -46,9 +46,9 @@ def images(count=6):
 
 
 def test_squared_error_is_the_mean_over_images_of_the_sum_over_pixels():
-    x, y = images(), images(12)[6:]
-    expected = ((x.numpy() - y.numpy()) ** 2).reshape(6, -1).sum(1).mean()
-    assert squared_error(lambda _: y, x) == pytest.approx(expected, rel=1e-13)
+    x, x_hat = images(), images(12)[6:]
+    expected = ((x.numpy() - x_hat.numpy()) ** 2).reshape(6, -1).sum(1).mean()
+    assert squared_error(lambda _: x_hat, x) == pytest.approx(expected, rel=1e-13)
 
 
 def test_a_perfect_copy_has_no_error():
@@ -80,8 +80,8 @@ def test_reconstructions_of_another_shape_are_named(reconstruct):
 
 def test_psnr_is_ten_decibels_for_each_factor_of_ten_in_the_squared_error():
     x = torch.zeros(3, 1, 4, 5, dtype=torch.float64)
-    y = x + torch.tensor([1.0, 0.1, 0.01], dtype=torch.float64).view(3, 1, 1, 1)
-    torch.testing.assert_close(psnr(x, y), torch.tensor([0.0, 20.0, 40.0], dtype=torch.float64))
+    x_hat = x + torch.tensor([1.0, 0.1, 0.01], dtype=torch.float64).view(3, 1, 1, 1)
+    torch.testing.assert_close(psnr(x, x_hat), torch.tensor([0.0, 20.0, 40.0], dtype=torch.float64))
     assert psnr(x, x).isinf().all()
 
 
@@ -273,8 +273,8 @@ def test_at_level_0_it_gives_back_its_own_images(kind, dtype):
 def test_at_the_ends_of_the_scale_it_gives_finite_grey_values(kind, level):
     x = images().float()
     x_tilde = corruption.of_kind(kind)(x, level, torch.Generator().manual_seed(0))
-    y = OptimalMemory(x)(x_tilde, kind, level)
-    assert y.isfinite().all() and y.min() >= 0 and y.max() <= 1 + 1e-6 and y.dtype == torch.float32
+    x_hat = OptimalMemory(x)(x_tilde, kind, level)
+    assert x_hat.isfinite().all() and x_hat.min() >= 0 and x_hat.max() <= 1 + 1e-6 and x_hat.dtype == torch.float32
 
 
 @pytest.mark.parametrize("kind", ["masking", "salt and pepper"])

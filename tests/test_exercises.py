@@ -103,7 +103,7 @@ def agrees(name, oracle, size=6):
 
 
 def test_cross_entropy_is_torchs():
-    agrees("my_cross_entropy", lambda x, y: functional.binary_cross_entropy(y, x, reduction="none").sum(1))
+    agrees("my_cross_entropy", lambda x, x_hat: functional.binary_cross_entropy(x_hat, x, reduction="none").sum(1))
 
 
 def test_entropy_is_that_of_numpy_with_zero_times_log_zero_left_out():
@@ -294,13 +294,13 @@ def test_gaussian_log_likelihood_is_torchs_and_the_packages():
 
 
 def test_with_the_implied_sigma_the_loss_is_minus_b_times_the_elbo_up_to_a_constant():
-    x, y, kl = (torch.rand(9, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-                for seed, shape in enumerate([(5,), (5,), ()]))
+    x, x_hat, kl = (torch.rand(9, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+                    for seed, shape in enumerate([(5,), (5,), ()]))
     for seed in range(5):
         a, b = draw(BY_NAME["implied_sigma"], 1, seed)
         sigma = EXERCISES[BY_NAME["implied_sigma"]].reference(a, b)
-        bound = torch.distributions.Normal(y, sigma).log_prob(x).sum(1) - kl
-        constant = a * (x - y).square().sum(1) + b * kl + b * bound
+        bound = torch.distributions.Normal(x_hat, sigma).log_prob(x).sum(1) - kl
+        constant = a * (x - x_hat).square().sum(1) + b * kl + b * bound
         torch.testing.assert_close(constant, constant[:1].expand(9), rtol=1e-10, atol=1e-10)
 
 
@@ -330,9 +330,10 @@ def test_no_two_axes_of_notebook_3s_inputs_are_equally_long(size):
 def test_notebook_3s_decoder_takes_codes_of_any_shape_and_is_not_linear(latents):
     decode = draw(BY_NAME["elbo_from_noise"], 4)[-1]
     z = torch.linspace(-3, 3, 6 * latents).double().view(3, 2, latents)
-    y = decode(z)
-    assert y.shape == (3, 2, 8) and ((y > 0.01) & (y < 0.99)).all() and decode(z.float()).dtype == torch.float32
-    torch.testing.assert_close(y[1], decode(z[1]))
+    x_hat = decode(z)
+    assert x_hat.shape == (3, 2, 8) and ((x_hat > 0.01) & (x_hat < 0.99)).all()
+    assert decode(z.float()).dtype == torch.float32
+    torch.testing.assert_close(x_hat[1], decode(z[1]))
     logits = torch.logit(torch.stack([decode(scale * z) for scale in (0, 1, 2)]))
     assert (logits[2] - 2 * logits[1] + logits[0]).abs().max() > 0.1
 
@@ -425,14 +426,14 @@ def test_another_number_is_wrong_without_a_known_reason(answer):
 # --- right in other words --------------------------------------------------------------------------------------------
 
 
-def by_loops(x, y):
+def by_loops(x, x_hat):
     return [float(sum(-a * math.log(b) - (1 - a) * math.log(1 - b) for a, b in zip(p, q, strict=True)))
-            for p, q in zip(x.tolist(), y.tolist(), strict=True)]
+            for p, q in zip(x.tolist(), x_hat.tolist(), strict=True)]
 
 
-def cross_entropy_in_numpy(x, y):
-    x, y = x.numpy(), y.numpy()
-    return -(x * np.log(y) + (1 - x) * np.log1p(-y)).sum(-1)
+def cross_entropy_in_numpy(x, x_hat):
+    x, x_hat = x.numpy(), x_hat.numpy()
+    return -(x * np.log(x_hat) + (1 - x) * np.log1p(-x_hat)).sum(-1)
 
 
 def gradient_by_autograd(a, x):
@@ -465,13 +466,13 @@ def outputs(mu, log_var, eps, decode):
 
 RIGHT = {
     "my_cross_entropy": [
-        lambda x, y: functional.binary_cross_entropy(y, x, reduction="none").sum(-1),
-        lambda x, y: -torch.distributions.Bernoulli(probs=y, validate_args=False).log_prob(x).sum(1),
-        lambda x, y: -(x * y.log() + (1 - x) * (1 - y).log()).sum(1, keepdim=True),
-        lambda x, y: -(x * y.log() + (1 - x) * (1 - y).log()).sum(1)[None],
-        lambda x, y: -(x.float() * y.float().log() + (1 - x.float()) * (1 - y.float()).log()).sum(1),
-        lambda x, y: -(x * y.log() + (1 - x) * (1 - y).log()).sum(1).requires_grad_(),
-        cross_entropy_in_numpy, by_loops, lambda x, y: tuple(by_loops(x, y)),
+        lambda x, x_hat: functional.binary_cross_entropy(x_hat, x, reduction="none").sum(-1),
+        lambda x, x_hat: -torch.distributions.Bernoulli(probs=x_hat, validate_args=False).log_prob(x).sum(1),
+        lambda x, x_hat: -(x * x_hat.log() + (1 - x) * (1 - x_hat).log()).sum(1, keepdim=True),
+        lambda x, x_hat: -(x * x_hat.log() + (1 - x) * (1 - x_hat).log()).sum(1)[None],
+        lambda x, x_hat: -(x.float() * x_hat.float().log() + (1 - x.float()) * (1 - x_hat.float()).log()).sum(1),
+        lambda x, x_hat: -(x * x_hat.log() + (1 - x) * (1 - x_hat).log()).sum(1).requires_grad_(),
+        cross_entropy_in_numpy, by_loops, lambda x, x_hat: tuple(by_loops(x, x_hat)),
     ],
     "my_entropy": [
         lambda x: (torch.special.entr(x) + torch.special.entr(1 - x)).sum(1),
@@ -489,8 +490,8 @@ RIGHT = {
         lambda batch, N: (batch.var() / len(batch) * (1 - len(batch) / N)).view(1, 1),
     ],
     "pca_loss": [
-        lambda C, K: C.trace() - torch.linalg.eigvalsh(C)[-K:].sum(), pca_in_numpy,
-        lambda C, K: torch.linalg.svdvals(C)[K:].sum().item(),
+        lambda covariance, K: covariance.trace() - torch.linalg.eigvalsh(covariance)[-K:].sum(), pca_in_numpy,
+        lambda covariance, K: torch.linalg.svdvals(covariance)[K:].sum().item(),
     ],
     "my_memory": [
         lambda x, train: train[((x[:, None] - train) ** 2).sum(-1).argmin(1)],
@@ -551,8 +552,8 @@ RIGHT = {
             outputs(mu, log_var, eps, decode), x.expand(len(eps), -1, -1), reduction="none").sum(
                 -1).mean(0) - kl_by_torch_distributions(mu, log_var),
         lambda x, mu, log_var, eps, decode: sum(
-            torch.where(x == 1, y, 1 - y).log().sum(1)
-            for y in outputs(mu, log_var, eps, decode)) / len(eps) - kl_by_torch_distributions(mu, log_var),
+            torch.where(x == 1, x_hat, 1 - x_hat).log().sum(1)
+            for x_hat in outputs(mu, log_var, eps, decode)) / len(eps) - kl_by_torch_distributions(mu, log_var),
         lambda x, mu, log_var, eps, decode: (torch.distributions.Bernoulli(
             probs=outputs(mu, log_var, eps, decode)).log_prob(x).sum(2) - gaussian_kl(mu, log_var)).mean(0),
         elbo_by_torch_distributions,
@@ -626,24 +627,25 @@ def entropy_with_nan(x):
 
 
 WRONG = [
-    ("my_cross_entropy", lambda x, y: functional.binary_cross_entropy(y, x), "the mean over pixels and batch"),
-    ("my_cross_entropy", lambda x, y: functional.binary_cross_entropy(y, x).exp(), None),
-    ("my_cross_entropy", lambda x, y: functional.binary_cross_entropy(y, x, reduction="none").mean(1),
+    ("my_cross_entropy", lambda x, x_hat: functional.binary_cross_entropy(x_hat, x), "the mean over pixels and batch"),
+    ("my_cross_entropy", lambda x, x_hat: functional.binary_cross_entropy(x_hat, x).exp(), None),
+    ("my_cross_entropy", lambda x, x_hat: functional.binary_cross_entropy(x_hat, x, reduction="none").mean(1),
      "the mean over the pixels instead of the sum"),
-    ("my_cross_entropy", lambda x, y: functional.binary_cross_entropy(x, y, reduction="none").sum(1),
-     "x and y exchanged"),
+    ("my_cross_entropy", lambda x, x_hat: functional.binary_cross_entropy(x, x_hat, reduction="none").sum(1),
+     "x and x_hat exchanged"),
     ("my_entropy", entropy_with_nan, "0 · log 0 gives NaN"),
     ("my_entropy", lambda x: -(x * x.log()).nansum(1), "the second term is missing"),
     ("logit_gradient", lambda a, x: (SIGMOID(a) - x) / (SIGMOID(a) * (1 - SIGMOID(a))),
-     "the derivative with respect to y"),
-    ("logit_gradient", lambda a, x: -x / SIGMOID(a) + (1 - x) / (1 - SIGMOID(a)), "the derivative with respect to y"),
+     "the derivative with respect to x̂"),
+    ("logit_gradient", lambda a, x: -x / SIGMOID(a) + (1 - x) / (1 - SIGMOID(a)), "the derivative with respect to x̂"),
     ("logit_gradient", lambda a, x: 2 * (SIGMOID(a) - x) * SIGMOID(a) * (1 - SIGMOID(a)),
      "the gradient of the squared error"),
     ("batch_variance", lambda batch, N: np.var(batch.numpy(), ddof=1) / len(batch), "drawn with replacement"),
     ("batch_variance", lambda batch, N: np.var(batch.numpy()) / len(batch) * (1 - len(batch) / N),
      "the sample variance divided by B instead of B - 1"),
-    ("pca_loss", lambda C, K: torch.linalg.svdvals(C)[:K].sum(), "the variance kept instead of the loss"),
-    ("pca_loss", lambda C, K: torch.linalg.svdvals(C)[K:].mean(), None),
+    ("pca_loss", lambda covariance, K: torch.linalg.svdvals(covariance)[:K].sum(),
+     "the variance kept instead of the loss"),
+    ("pca_loss", lambda covariance, K: torch.linalg.svdvals(covariance)[K:].mean(), None),
     ("my_memory", lambda x, train: ((x[:, None] - train) ** 2).sum(-1).argmin(1), "the index instead of the image"),
     ("log_evidence", lambda log_px_z, log_p_z, cell: (log_px_z.exp() @ log_p_z.exp() * cell).log(),
      "exponentiated first"),
@@ -1014,22 +1016,23 @@ def test_several_sizes_and_both_float_types_are_tried_smallest_first():
 
 def test_an_answer_that_is_right_in_one_float_type_only_is_wrong():
     reference = EXERCISES["1.1"].reference
-    assert check("1.1", lambda x, y: reference(x, y) * (1 if x.dtype == torch.float64 else 1.01)).passed is False
+    factors = {torch.float32: 1.01, torch.float64: 1.0}
+    assert check("1.1", lambda x, x_hat: reference(x, x_hat) * factors[x.dtype]).passed is False
 
 
 def test_an_answer_may_change_its_arguments():
-    def greedy(x, y):
-        result = EXERCISES["1.1"].reference(x, y)
+    def greedy(x, x_hat):
+        result = EXERCISES["1.1"].reference(x, x_hat)
         x.zero_()
-        y.zero_()
+        x_hat.zero_()
         return result
 
     right("1.1", greedy, times=3)
 
 
 def test_a_fixed_case_does_not_pass():
-    x, y = draw("1.1")
-    constant = EXERCISES["1.1"].reference(x, y)
+    x, x_hat = draw("1.1")
+    constant = EXERCISES["1.1"].reference(x, x_hat)
     assert check("1.1", lambda *_: constant).passed is False
 
 
@@ -1060,7 +1063,7 @@ def test_a_verdict_is_true_only_when_the_answer_is_right():
 
 
 def test_a_complex_result_is_named():
-    verdict = check(BY_NAME["pca_loss"], lambda C, K: torch.linalg.eigvals(C)[K:].sum())
+    verdict = check(BY_NAME["pca_loss"], lambda covariance, K: torch.linalg.eigvals(covariance)[K:].sum())
     assert verdict.passed is False and "the result is complex" in verdict.message
 
 

@@ -94,8 +94,8 @@ def test_the_table_takes_grey_images(family):
 
 def test_bernoulli_is_minus_the_cross_entropy():
     logits, x = 3 * random(*SHAPE), (random(*SHAPE, seed=1) > 0).double()
-    y = 1 / (1 + np.exp(-logits.numpy()))
-    expected = (x.numpy() * np.log(y) + (1 - x.numpy()) * np.log(1 - y)).sum((1, 2, 3))
+    x_hat = 1 / (1 + np.exp(-logits.numpy()))
+    expected = (x.numpy() * np.log(x_hat) + (1 - x.numpy()) * np.log(1 - x_hat)).sum((1, 2, 3))
     np.testing.assert_allclose(bernoulli(logits).log_prob(x).numpy(), expected, rtol=1e-12)
 
 

@@ -150,8 +150,8 @@ price = "$$ \bm"
 
 $$
 \begin{aligned}
-L_H(x, y) &= -\sum_i x_i \log y_i \\[4pt]
-          &= \underset{\theta}{\arg\min}\; \mathbb{E}_{q^0(X)}\left[ \lVert x - y \rVert^2 \mid x \right]
+L_H(x, \hat{x}) &= -\sum_i x_i \log \hat{x}_i \\[4pt]
+          &= \underset{\theta}{\arg\min}\; \mathbb{E}_{q^0(X)}\left[ \lVert x - \hat{x} \rVert^2 \mid x \right]
 \end{aligned}
 \tag{1.1}
 $$

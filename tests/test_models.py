@@ -38,10 +38,10 @@ def through(trunk, features):
 def test_code_and_reconstruction_are_those_of_the_formulas(likelihood, squash):
     ae, x = model(likelihood=likelihood), images(7)
     z = through(ae.encoder, x.numpy().reshape(7, -1))
-    y = squash(through(ae.decoder, z)).reshape(7, *SHAPE)
+    x_hat = squash(through(ae.decoder, z)).reshape(7, *SHAPE)
     np.testing.assert_allclose(ae.encode(x).detach().numpy(), z, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(ae.decode(torch.from_numpy(z)).mean.detach().numpy(), y, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(ae.reconstruct(x).detach().numpy(), y, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(ae.decode(torch.from_numpy(z)).mean.detach().numpy(), x_hat, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(ae.reconstruct(x).detach().numpy(), x_hat, rtol=1e-12, atol=1e-12)
 
 
 def test_the_decoder_mirrors_the_encoder():
@@ -188,8 +188,8 @@ def continuous_bernoulli_mean(a):
 @pytest.mark.parametrize("kind", [Autoencoder, VAE])
 def test_every_likelihoods_mean_is_that_of_the_decoders_numbers(kind, likelihood, squash):
     ae, z = model(kind, likelihood=likelihood), torch.linspace(-2, 2, 10, dtype=torch.float64).view(5, 2)
-    y = squash(through(ae.decoder, z.numpy())).reshape(5, *SHAPE)
-    np.testing.assert_allclose(ae.decode(z).mean.detach().numpy(), y, rtol=1e-8, atol=1e-9)
+    x_hat = squash(through(ae.decoder, z.numpy())).reshape(5, *SHAPE)
+    np.testing.assert_allclose(ae.decode(z).mean.detach().numpy(), x_hat, rtol=1e-8, atol=1e-9)
     assert ae.decode(z).batch_shape == (5,) and ae.decode(z).event_shape == SHAPE
 
 
@@ -262,8 +262,8 @@ def test_the_prior_is_standard_normal_on_the_models_type():
 def test_the_reconstruction_is_decoded_from_the_mean_of_q():
     vae, x = model(VAE), images(7)
     mu = through(vae.encoder, x.numpy().reshape(7, -1))[:, :2]
-    y = SIGMOID(through(vae.decoder, mu)).reshape(7, *SHAPE)
-    np.testing.assert_allclose(vae.reconstruct(x).detach().numpy(), y, rtol=1e-12)
+    x_hat = SIGMOID(through(vae.decoder, mu)).reshape(7, *SHAPE)
+    np.testing.assert_allclose(vae.reconstruct(x).detach().numpy(), x_hat, rtol=1e-12)
     assert torch.equal(vae(x), vae.reconstruct(x))
 
 

@@ -39,8 +39,8 @@ def grey():
 
 def test_bernoulli_loss_is_the_cross_entropy_of_each_image():
     ae, x = model(), grey().round()
-    x_, y = x.numpy(), ae.reconstruct(x).detach().numpy()
-    expected = -(x_ * np.log(y) + (1 - x_) * np.log(1 - y)).sum((1, 2, 3))
+    x_, x_hat = x.numpy(), ae.reconstruct(x).detach().numpy()
+    expected = -(x_ * np.log(x_hat) + (1 - x_) * np.log(1 - x_hat)).sum((1, 2, 3))
     losses = reconstruction_loss(ae, x)
     assert losses.shape == (7,) and (losses > 0).all()
     np.testing.assert_allclose(losses.detach().numpy(), expected, rtol=1e-12)

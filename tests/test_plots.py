@@ -69,12 +69,12 @@ def test_image_grid_draws_where_it_is_told():
 
 
 def test_image_rows_puts_each_label_beside_its_row():
-    x, y = images(3), 1 - images(3)
-    ax = plots.image_rows({"original": x, "copy": y})
+    x, x_hat = images(3), 1 - images(3)
+    ax = plots.image_rows({"original": x, "copy": x_hat})
     picture = ax.get_images()[0].get_array()
-    assert np.array_equal(picture, plots.tile(torch.cat([x, y]), 3))
+    assert np.array_equal(picture, plots.tile(torch.cat([x, x_hat]), 3))
     assert [label.get_text() for label in ax.get_yticklabels()] == ["original", "copy"]
-    for tick, row in zip(ax.get_yticks(), (x, y), strict=True):
+    for tick, row in zip(ax.get_yticks(), (x, x_hat), strict=True):
         assert picture[int(tick), 0] == pytest.approx(row[0, 0, 1, 0].item())
 
 
@@ -84,10 +84,10 @@ def test_image_rows_of_different_lengths_are_refused():
 
 
 def test_autoencoder_picture_shows_image_code_and_copy():
-    x, y, z = images(1)[0], 1 - images(1)[0], torch.tensor([-2.0, 1.0, 0.5])
-    ax = plots.autoencoder_picture(x, z, y)
+    x, x_hat, z = images(1)[0], 1 - images(1)[0], torch.tensor([-2.0, 1.0, 0.5])
+    ax = plots.autoencoder_picture(x, z, x_hat)
     left, right, code = ax.get_images()
-    assert np.array_equal(left.get_array(), x[0].float()) and np.array_equal(right.get_array(), y[0].float())
+    assert np.array_equal(left.get_array(), x[0].float()) and np.array_equal(right.get_array(), x_hat[0].float())
     assert left.get_extent()[1] <= code.get_extent()[0] < code.get_extent()[1] <= right.get_extent()[0]
     assert code.get_array().tolist() == [[-2.0, 1.0, 0.5]] and code.get_clim() == (-2, 2)
     words = " ".join(text.get_text() for text in ax.texts)

@@ -216,7 +216,7 @@ def test_a_guess_much_narrower_than_the_grid_has_the_closed_forms_elbo():
     weight, bias, q_z = vae.decoder[0].weight, vae.decoder[0].bias, vae.encode(x)
     covariance = weight @ weight.T + 0.25 * torch.eye(12, dtype=torch.float64)
     log_px = torch.distributions.MultivariateNormal(bias, covariance).log_prob(x.flatten(1))
-    # E_q[‖x - y‖²] = ‖x - y(mu)‖² + Σ_k sigma_k² ‖W_k‖²
+    # E_q[‖x - x_hat‖²] = ‖x - x_hat(mu)‖² + Σ_k sigma_k² ‖W_k‖²
     log_px_z = vae.decode(q_z.mean).log_prob(x) - q_z.variance @ weight.square().sum(0) / 0.5
     kl = torch.distributions.kl_divergence(q_z, vae.prior())
     exact = log_px_quadrature(vae, x)

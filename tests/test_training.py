@@ -191,8 +191,8 @@ def test_float_images_are_taken_as_they_are():
 def test_validation_loss_is_the_mean_over_the_other_images():
     ae, other = model(), images(17)[10:]
     history = fit(Trainer(ae, reconstruction_loss, "cpu"), epochs=2, validation=other)
-    x, y = other.double(), ae.double().reconstruct(other.double())
-    by_hand = -(x * y.log() + (1 - x) * (1 - y).log()).sum((1, 2, 3)).mean().item()
+    x, x_hat = other.double(), ae.double().reconstruct(other.double())
+    by_hand = -(x * x_hat.log() + (1 - x) * (1 - x_hat).log()).sum((1, 2, 3)).mean().item()
     assert len(history.validation_loss) == 2 and history.validation_loss[-1] == pytest.approx(by_hand, rel=1e-5)
 
 

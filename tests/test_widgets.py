@@ -96,7 +96,7 @@ def shows(widget, size, index):
     assert list(widget.images) == list(pictures)
     for name, picture in pictures.items():
         assert np.array_equal(decoded(widget.images[name].value), enlarged(picture)), name
-    errors = {name: np.square(y.double().numpy() - x.double().numpy()).sum() for name, y in pictures.items()}
+    errors = {name: np.square(x_hat.double().numpy() - x.double().numpy()).sum() for name, x_hat in pictures.items()}
     assert widget.readout.value == (f"K = {size}, image {index}. Squared error, summed over the pixels: "
                                     f"PCA {errors['PCA']:.1f}, autoencoder {errors['autoencoder']:.1f}.")
 
@@ -195,8 +195,8 @@ def noise_explorer(**start):
     return widget
 
 
-def decibels(x, y):
-    error = np.square(x.double().numpy() - y.double().numpy()).mean()
+def decibels(x, x_hat):
+    error = np.square(x.double().numpy() - x_hat.double().numpy()).mean()
     return 10 * math.log10(1 / error) if error else math.inf
 
 
@@ -211,7 +211,7 @@ def shows_pictures(widget, pictures, settings):
     assert list(widget.images) == list(pictures)
     for name, picture in pictures.items():
         assert np.array_equal(decoded(widget.images[name].value), enlarged(picture)), name
-    values = {name: decibels(pictures["clean"], y) for name, y in pictures.items() if name != "clean"}
+    values = {name: decibels(pictures["clean"], x_hat) for name, x_hat in pictures.items() if name != "clean"}
     expected = ", ".join(f"{name} {value:.1f}" for name, value in values.items())
     assert widget.readout.value == f"{settings}. PSNR in dB: {expected}."
 

@@ -23,27 +23,28 @@ def _grey(generator: torch.Generator, *shape: int) -> Tensor:
 # --- 1.1 -------------------------------------------------------------------------------------------------------------
 
 
-def my_cross_entropy(x, y):
+def my_cross_entropy(x, x_hat):
     """Equation (1.1), image by image."""
-    return -(x * y.log() + (1 - x) * (1 - y).log()).sum(1)
+    return -(x * x_hat.log() + (1 - x) * (1 - x_hat).log()).sum(1)
 
 
 EXERCISE_1 = Exercise(
-    prompt="Write `my_cross_entropy(x, y)` without `xlogy`. It takes images x and y, both (B, D) with values in "
-           "(0, 1), and returns the B cross-entropies L_H(x, y) in nats.",
+    prompt="Write `my_cross_entropy(x, x_hat)` without `xlogy`. It takes images x and x_hat, both (B, D) with values "
+           "in (0, 1), and returns the B cross-entropies L_H(x, x_hat) in nats.",
     inputs=lambda size, g: (_unit(g, size + 1, size + 2), _unit(g, size + 1, size + 2)),
     reference=my_cross_entropy,
     mistakes={
-        "the mean over the pixels instead of the sum": lambda x, y: my_cross_entropy(x, y) / x.shape[1],
-        "one number for the batch instead of one an image": lambda x, y: my_cross_entropy(x, y).sum(),
-        "the mean over the batch": lambda x, y: my_cross_entropy(x, y).mean(),
-        "the mean over pixels and batch": lambda x, y: torch.nn.functional.binary_cross_entropy(y, x),
-        "no sum at all": lambda x, y: -(x * y.log() + (1 - x) * (1 - y).log()),
-        "the sum over the batch instead of the pixels": lambda x, y: -(x * y.log() + (1 - x) * (1 - y).log()).sum(0),
-        "the second term is missing": lambda x, y: -(x * y.log()).sum(1),
-        "the wrong sign": lambda x, y: -my_cross_entropy(x, y),
-        "x and y exchanged": lambda x, y: my_cross_entropy(y, x),
-        "bits instead of nats": lambda x, y: my_cross_entropy(x, y) / torch.tensor(2.0).log(),
+        "the mean over the pixels instead of the sum": lambda x, x_hat: my_cross_entropy(x, x_hat) / x.shape[1],
+        "one number for the batch instead of one an image": lambda x, x_hat: my_cross_entropy(x, x_hat).sum(),
+        "the mean over the batch": lambda x, x_hat: my_cross_entropy(x, x_hat).mean(),
+        "the mean over pixels and batch": lambda x, x_hat: torch.nn.functional.binary_cross_entropy(x_hat, x),
+        "no sum at all": lambda x, x_hat: -(x * x_hat.log() + (1 - x) * (1 - x_hat).log()),
+        "the sum over the batch instead of the pixels":
+            lambda x, x_hat: -(x * x_hat.log() + (1 - x) * (1 - x_hat).log()).sum(0),
+        "the second term is missing": lambda x, x_hat: -(x * x_hat.log()).sum(1),
+        "the wrong sign": lambda x, x_hat: -my_cross_entropy(x, x_hat),
+        "x and x_hat exchanged": lambda x, x_hat: my_cross_entropy(x_hat, x),
+        "bits instead of nats": lambda x, x_hat: my_cross_entropy(x, x_hat) / torch.tensor(2.0).log(),
     },
     why={
         "the mean over the pixels instead of the sum":
@@ -55,10 +56,10 @@ EXERCISE_1 = Exercise(
         "no sum at all": "These are the losses of single pixels: sum them over axis 1.",
         "the sum over the batch instead of the pixels": "Axis 0 is the batch; the pixels are axis 1.",
         "the second term is missing":
-            "Black pixels count too: where x = 0 only (1 - x) log(1 - y) is left. The categorical cross-entropy has "
-            "one term, the Bernoulli one has two.",
-        "the wrong sign": "log y is negative, so the loss needs a minus to be positive.",
-        "x and y exchanged": "The logarithm is taken of y, what the network says; x is the weight.",
+            "Black pixels count too: where x = 0 only (1 - x) log(1 - x_hat) is left. The categorical cross-entropy "
+            "has one term, the Bernoulli one has two.",
+        "the wrong sign": "log x_hat is negative, so the loss needs a minus to be positive.",
+        "x and x_hat exchanged": "The logarithm is taken of x_hat, what the network says; x is the weight.",
         "bits instead of nats": "Take the natural logarithm, not the one to base 2.",
     },
 )
@@ -67,7 +68,7 @@ EXERCISE_1 = Exercise(
 
 
 def my_entropy(x):
-    """Equation (1.2) at y = x; xlogy(0, 0) is 0, the limit."""
+    """Equation (1.2) at x_hat = x; xlogy(0, 0) is 0, the limit."""
     return -(torch.xlogy(x, x) + torch.xlogy(1 - x, 1 - x)).sum(1)
 
 
@@ -108,8 +109,8 @@ def logit_gradient(a, x):
 
 
 def _half_squared_error_gradient(a, x):
-    y = torch.sigmoid(a)
-    return (y - x) * y * (1 - y)
+    x_hat = torch.sigmoid(a)
+    return (x_hat - x) * x_hat * (1 - x_hat)
 
 
 EXERCISE_3 = Exercise(
@@ -122,21 +123,21 @@ EXERCISE_3 = Exercise(
         "the gradient of the squared error": lambda a, x: 2 * _half_squared_error_gradient(a, x),
         "the gradient of half the squared error": _half_squared_error_gradient,
         "the logit itself instead of its sigmoid": lambda a, x: a - x,
-        "the derivative with respect to y":
+        "the derivative with respect to x̂":
             lambda a, x: (torch.sigmoid(a) - x) / (torch.sigmoid(a) * torch.sigmoid(-a)),
         "averaged over the pixels": lambda a, x: logit_gradient(a, x) / a.shape[1],
         "summed over the pixels": lambda a, x: logit_gradient(a, x).sum(1),
         "the arguments exchanged": lambda a, x: torch.sigmoid(x) - a,
     },
     why={
-        "the wrong sign": "If y is larger than x, lowering the logit lowers the loss: there y - x is positive.",
+        "the wrong sign": "If x̂ is larger than x, lowering the logit lowers the loss: there x̂ - x is positive.",
         "the gradient of the squared error":
-            "The factor y(1 - y) belongs to the squared error; in the cross-entropy it cancels.",
+            "The factor x̂ (1 - x̂) belongs to the squared error; in the cross-entropy it cancels.",
         "the gradient of half the squared error":
-            "The factor y(1 - y) belongs to the squared error; in the cross-entropy it cancels.",
-        "the logit itself instead of its sigmoid": "x is compared with y = sigmoid(a), a number in (0, 1).",
-        "the derivative with respect to y":
-            "The chain rule has one more factor, dy/da = y(1 - y), and it cancels the denominator.",
+            "The factor x̂ (1 - x̂) belongs to the squared error; in the cross-entropy it cancels.",
+        "the logit itself instead of its sigmoid": "x is compared with x̂ = sigmoid(a), a number in (0, 1).",
+        "the derivative with respect to x̂":
+            "The chain rule has one more factor, dx̂/da = x̂ (1 - x̂), and it cancels the denominator.",
         "averaged over the pixels": "L_H is a sum over pixels, so each pixel's derivative stands by itself.",
         "summed over the pixels": "Each logit has a derivative of its own: (B, D) numbers are asked.",
         "the arguments exchanged": "The function is called with the logits first, then the pixels.",
@@ -232,9 +233,9 @@ EXERCISE_5 = Exercise(
 # --- 1.6 -------------------------------------------------------------------------------------------------------------
 
 
-def pca_loss(C, K):
+def pca_loss(covariance, K):
     """Equation (1.7): the sum of the discarded eigenvalues; eigvalsh gives the smallest first."""
-    return torch.linalg.eigvalsh(C)[: len(C) - K].sum()
+    return torch.linalg.eigvalsh(covariance)[: len(covariance) - K].sum()
 
 
 def _covariance(size, g):
@@ -243,24 +244,26 @@ def _covariance(size, g):
     return half @ half.T / len(half) + noise, int(torch.randint(1, size + 2, (), generator=g))
 
 
-def _descending(C):
-    return torch.linalg.eigvalsh(C).flip(0)
+def _descending(covariance):
+    return torch.linalg.eigvalsh(covariance).flip(0)
 
 
 EXERCISE_6 = Exercise(
-    prompt="Write `pca_loss(C, K)`. It takes a covariance matrix (D, D) and a code size 1 ≤ K < D, and returns the "
-           "smallest mean squared error, summed over the pixels, that a linear autoencoder with K numbers can reach.",
+    prompt="Write `pca_loss(covariance, K)`. It takes a covariance matrix (D, D) and a code size 1 ≤ K < D, and "
+           "returns the smallest mean squared error, summed over the pixels, that a linear autoencoder with K numbers "
+           "can reach.",
     inputs=_covariance,
     reference=pca_loss,
     mistakes={
-        "the variance kept instead of the loss": lambda C, K: _descending(C)[:K].sum(),
-        "the eigenvalues in the wrong order": lambda C, K: torch.linalg.eigvalsh(C)[K:].sum(),
-        "the K smallest eigenvalues": lambda C, K: torch.linalg.eigvalsh(C)[:K].sum(),
-        "the mean over the pixels instead of the sum": lambda C, K: pca_loss(C, K) / len(C),
-        "one eigenvalue too many is dropped": lambda C, K: _descending(C)[K - 1:].sum(),
-        "one eigenvalue too few is dropped": lambda C, K: _descending(C)[K + 1:].sum(),
-        "singular values instead of eigenvalues of C": lambda C, K: _descending(C)[K:].sqrt().sum(),
-        "half of it": lambda C, K: pca_loss(C, K) / 2,
+        "the variance kept instead of the loss": lambda covariance, K: _descending(covariance)[:K].sum(),
+        "the eigenvalues in the wrong order": lambda covariance, K: torch.linalg.eigvalsh(covariance)[K:].sum(),
+        "the K smallest eigenvalues": lambda covariance, K: torch.linalg.eigvalsh(covariance)[:K].sum(),
+        "the mean over the pixels instead of the sum": lambda covariance, K: pca_loss(covariance, K) / len(covariance),
+        "one eigenvalue too many is dropped": lambda covariance, K: _descending(covariance)[K - 1:].sum(),
+        "one eigenvalue too few is dropped": lambda covariance, K: _descending(covariance)[K + 1:].sum(),
+        "singular values instead of eigenvalues of the covariance":
+            lambda covariance, K: _descending(covariance)[K:].sqrt().sum(),
+        "half of it": lambda covariance, K: pca_loss(covariance, K) / 2,
     },
     why={
         "the variance kept instead of the loss":
@@ -271,7 +274,8 @@ EXERCISE_6 = Exercise(
         "the mean over the pixels instead of the sum": "The squared error is summed over the pixels here.",
         "one eigenvalue too many is dropped": "K directions are kept, so D - K eigenvalues are discarded.",
         "one eigenvalue too few is dropped": "K directions are kept, so D - K eigenvalues are discarded.",
-        "singular values instead of eigenvalues of C": "An eigenvalue of C is already a variance: no square root.",
+        "singular values instead of eigenvalues of the covariance":
+            "An eigenvalue of the covariance is already a variance: no square root.",
         "half of it": "The ½ belongs to the Gaussian log-likelihood; here the squared error itself is asked.",
     },
 )

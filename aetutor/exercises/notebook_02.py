@@ -216,7 +216,7 @@ def posterior_means(prior, likelihood, images):
 
 
 def _table_inputs(size: int, g: torch.Generator) -> tuple:
-    """M, T and D are all different; the rows of the likelihood sum to one."""
+    """N, T and D are all different; the rows of the likelihood sum to one."""
     prior, likelihood = _uniform(g, size + 1) + 0.1, _uniform(g, size + 1, size + 3) + 0.1
     return prior / prior.sum(), likelihood / likelihood.sum(1, keepdim=True), _uniform(g, size + 1, size + 2)
 
@@ -226,8 +226,8 @@ def _most_probable(prior, likelihood, images):
 
 
 EXERCISE_4 = Exercise(
-    prompt="Write `posterior_means(prior, likelihood, images)`: prior (M,), likelihood q_D(x_tilde|x) (M, T), images "
-           "(M, D). Return E[x|x_tilde] for each of the T corrupted images, (T, D).",
+    prompt="Write `posterior_means(prior, likelihood, images)`: prior (N,), likelihood q_D(x_tilde|x) (N, T), images "
+           "(N, D). Return E[x|x_tilde] for each of the T corrupted images, (T, D).",
     inputs=_table_inputs,
     reference=posterior_means,
     mistakes={

@@ -242,8 +242,8 @@ def _codes(mu, log_var, eps):
     return mu + (log_var / 2).exp() * eps
 
 
-def _log_likelihood(x, y):
-    return (x * y.log() + (1 - x) * (1 - y).log()).sum(-1)
+def _log_likelihood(x, x_hat):
+    return (x * x_hat.log() + (1 - x) * (1 - x_hat).log()).sum(-1)
 
 
 def _decoder(pixels: int):
@@ -269,7 +269,7 @@ def _elbo_of_codes(codes):
 
 
 def _elbo_of_outputs(log_likelihood):
-    """The ELBO with another first term, a function of x, (B, D), and the outputs y, (S, B, D)."""
+    """The ELBO with another first term, a function of x, (B, D), and the outputs x_hat, (S, B, D)."""
     return lambda x, mu, log_var, eps, decode: (
         log_likelihood(x, decode(_codes(mu, log_var, eps))) - kl_to_prior(mu, log_var))
 
@@ -286,8 +286,8 @@ def _elbo_of_kl(term):
         _log_likelihood(x, decode(_codes(mu, log_var, eps))).mean(0) - _kl(term)(mu, log_var))
 
 
-def _cross_entropy_of_logits(x, y):
-    return torch.nn.functional.binary_cross_entropy_with_logits(y, x.expand_as(y), reduction="none")
+def _cross_entropy_of_logits(x, logits):
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits, x.expand_as(logits), reduction="none")
 
 
 def _everything_with_log_sigma(x, mu, log_var, eps, decode):
@@ -344,13 +344,15 @@ EXERCISE_3 = Exercise(
             _elbo_of_terms(lambda log_px_z, kl: log_px_z.mean(0) - kl / mu.shape[1])(x, mu, *others)),
         "the means over pixels and latent dimensions instead of the sums": lambda x, mu, *others: (
             _elbo_of_terms(lambda log_px_z, kl: log_px_z.mean(0) / x.shape[1] - kl / mu.shape[1])(x, mu, *others)),
-        "the outputs are averaged before the logarithm": _elbo_of_outputs(lambda x, y: _log_likelihood(x, y.mean(0))),
-        "only the pixels that are 1": _elbo_of_outputs(lambda x, y: (x * y.log()).sum(-1).mean(0)),
-        "only the pixels that are 0": _elbo_of_outputs(lambda x, y: ((1 - x) * (1 - y).log()).sum(-1).mean(0)),
-        "the squared error": _elbo_of_outputs(lambda x, y: -(x - y).square().sum(-1).mean(0)),
-        "half the squared error": _elbo_of_outputs(lambda x, y: -(x - y).square().sum(-1).mean(0) / 2),
+        "the outputs are averaged before the logarithm":
+            _elbo_of_outputs(lambda x, x_hat: _log_likelihood(x, x_hat.mean(0))),
+        "only the pixels that are 1": _elbo_of_outputs(lambda x, x_hat: (x * x_hat.log()).sum(-1).mean(0)),
+        "only the pixels that are 0":
+            _elbo_of_outputs(lambda x, x_hat: ((1 - x) * (1 - x_hat).log()).sum(-1).mean(0)),
+        "the squared error": _elbo_of_outputs(lambda x, x_hat: -(x - x_hat).square().sum(-1).mean(0)),
+        "half the squared error": _elbo_of_outputs(lambda x, x_hat: -(x - x_hat).square().sum(-1).mean(0) / 2),
         "the probabilities taken for logits":
-            _elbo_of_outputs(lambda x, y: -_cross_entropy_of_logits(x, y).sum(-1).mean(0)),
+            _elbo_of_outputs(lambda x, x_hat: -_cross_entropy_of_logits(x, x_hat).sum(-1).mean(0)),
     },
     why={
         "z without noise":
@@ -404,10 +406,10 @@ EXERCISE_3 = Exercise(
         "the outputs are averaged before the logarithm":
             "Decode each sample, take its log-likelihood, and average these. The logarithm of a mean is larger than "
             "the mean of the logarithms (Jensen).",
-        "only the pixels that are 1": "Pixels that are 0 count, too: (1 - x) log(1 - y).",
-        "only the pixels that are 0": "Pixels that are 1 count, too: x log y.",
-        "the squared error": "Binary pixels have a Bernoulli likelihood: x log y + (1 - x) log(1 - y).",
-        "half the squared error": "Binary pixels have a Bernoulli likelihood: x log y + (1 - x) log(1 - y).",
+        "only the pixels that are 1": "Pixels that are 0 count, too: (1 - x) log(1 - x̂).",
+        "only the pixels that are 0": "Pixels that are 1 count, too: x log x̂.",
+        "the squared error": "Binary pixels have a Bernoulli likelihood: x log x̂ + (1 - x) log(1 - x̂).",
+        "half the squared error": "Binary pixels have a Bernoulli likelihood: x log x̂ + (1 - x) log(1 - x̂).",
         "the probabilities taken for logits": "`decode` returns probabilities: no further sigmoid is needed.",
     },
 )
@@ -549,7 +551,7 @@ def implied_sigma(a, b):
 
 
 EXERCISE_5 = Exercise(
-    prompt="Write `implied_sigma(a, b)`: a loss is a · ‖x - y‖² + b · KL, with two positive numbers a and b. Up to a "
+    prompt="Write `implied_sigma(a, b)`: a loss is a · ‖x - x̂‖² + b · KL, with two positive numbers a and b. Up to a "
            "factor and a constant it is minus the ELBO of a model with a Gaussian likelihood and a fixed σ. Return "
            "that σ.",
     inputs=lambda size, g: (_number(g, 0.3, 4), _number(g, 0.3, 4)),

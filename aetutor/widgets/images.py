@@ -44,7 +44,8 @@ class BottleneckExplorer(Explorer):
 
     def readout_text(self, pictures: dict[str, Tensor], code_size: int, image: int) -> str:
         """The squared error of each reconstruction, summed over the pixels."""
-        errors = [f"{name} {(y - pictures['original']).square().sum():.1f}" for name, y in list(pictures.items())[1:]]
+        errors = [f"{name} {(x_hat - pictures['original']).square().sum():.1f}"
+                  for name, x_hat in list(pictures.items())[1:]]
         return f"K = {code_size}, image {image}. Squared error, summed over the pixels: {', '.join(errors)}."
 
 
@@ -113,7 +114,8 @@ def restore(x: Tensor, methods: Mapping[str, Denoiser], kind: str, level: float,
 
 def psnr_text(pictures: Mapping[str, Tensor]) -> str:
     """The PSNR of each picture against the one named "clean"."""
-    values = {name: psnr(pictures["clean"][None], y[None]).item() for name, y in pictures.items() if name != "clean"}
+    x = pictures["clean"][None]
+    values = {name: psnr(x, picture[None]).item() for name, picture in pictures.items() if name != "clean"}
     return f"PSNR in dB: {', '.join(f'{name} {value:.1f}' for name, value in values.items())}."
 
 

@@ -150,7 +150,7 @@ class LikelihoodExplorer(Explorer):
         """The likelihood's σ and β = σ², and the mean squared errors of mean and sample."""
         sigma = self.models[likelihood].sigma
         implied = f"σ = {sigma:.3f}, implied β = σ² = {sigma**2:.4f}" if sigma else "no single σ, so no implied β"
-        mean, sample = ((pictures["image"] - y).square().mean() for y in list(pictures.values())[1:])
+        mean, sample = ((pictures["image"] - picture).square().mean() for picture in list(pictures.values())[1:])
         return (f"{likelihood}, image {image}: {implied}. Mean squared error of a pixel: {mean:.4f} by the mean, "
                 f"{sample:.4f} by the sample.")
 
