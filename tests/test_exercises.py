@@ -16,7 +16,9 @@ from aetutor.data import load
 from aetutor.exercises import EXERCISES, Exercise, Verdict, check
 from aetutor.exercises.engine import mark
 from aetutor.exercises.notebook_01 import mnist_eigenvalues
+from aetutor.exercises.notebook_04 import _networks
 from aetutor.likelihoods import gaussian
+from aetutor.models import CVAE
 from aetutor.objectives import denoising_loss, elbo, gaussian_kl, importance_weighted_bound
 from aetutor.verify import to_tensor
 
@@ -371,6 +373,236 @@ def test_entropys_inputs_hold_black_and_grey_pixels(seed):
         assert (x == 0).any() and ((x > 0.01) & (x < 0.99)).any()
 
 
+# --- the references of notebook 04 -----------------------------------------------------------------------------------
+
+
+def conditional_elbo_by_torch_distributions(x, y, eps, encode, decode):
+    """Image by image, each with its label."""
+    rows = []
+    for b in range(len(x)):
+        mu, log_var = encode(x[b: b + 1], y[b: b + 1])
+        rows.append(elbo_by_torch_distributions(x[b: b + 1], mu, log_var, eps[:, b: b + 1],
+                                                lambda z, b=b: decode(z, y[b])))
+    return torch.cat(rows)
+
+
+def test_conditional_elbo_is_that_of_torchs_distributions():
+    agrees("conditional_elbo", conditional_elbo_by_torch_distributions)
+
+
+def test_conditional_elbo_is_the_packages_elbo():
+    x, y, eps, encode, decode = draw(BY_NAME["conditional_elbo"], 4)
+
+    def posterior(images, y):
+        mu, log_var = encode(images, y)
+        return types.SimpleNamespace(mean=mu, base_dist=types.SimpleNamespace(log_var=log_var),
+                                     rsample=lambda shape: mu + log_var.exp().sqrt() * eps)
+
+    model = types.SimpleNamespace(encode=posterior, decode=lambda z, y: torch.distributions.Independent(
+        torch.distributions.Bernoulli(probs=decode(z, y)), 1))
+    result = EXERCISES[BY_NAME["conditional_elbo"]].reference(x, y, eps, encode, decode)
+    torch.testing.assert_close(result, elbo(model, x, y, samples=len(eps)).elbo, rtol=1e-10, atol=1e-10)
+
+
+def test_conditional_elbo_and_the_kl_to_the_posterior_make_log_px_given_y():
+    # equation (4.1), with one latent: log p(x|y) and KL(q(z|x, y) ‖ p(z|x, y)) by sums over a fine grid
+    encode, decode = _networks(pixels=6, latents=1)
+    x = (torch.rand(3, 6, generator=torch.Generator().manual_seed(0)) < 0.4).double()
+    y = torch.tensor([4, 0, 3])
+    quantiles = (torch.arange(20_000).double() + 0.5) / 20_000
+    eps = torch.distributions.Normal(0, 1).icdf(quantiles)[:, None, None].expand(-1, 3, 1)
+    bound = EXERCISES[BY_NAME["conditional_elbo"]].reference(x, y, eps, encode, decode)
+    z = torch.linspace(-12, 12, 20_001).double()[:, None]
+    mu, log_var = encode(x, y)
+    log_q = torch.distributions.Normal(mu.squeeze(), (log_var / 2).exp().squeeze()).log_prob(z)
+    log_pxz = torch.distributions.Normal(0, 1).log_prob(z) + torch.distributions.Bernoulli(
+        probs=decode(z[:, None], y)).log_prob(x).sum(-1)
+    log_px = (log_pxz.exp().sum(0) * 24 / 20_000).log()
+    gap = (log_q.exp() * (log_q - (log_pxz - log_px))).sum(0) * 24 / 20_000
+    torch.testing.assert_close(bound + gap, log_px, rtol=1e-4, atol=1e-4)
+    assert (gap > 0.01).all()
+
+
+def test_with_label_is_a_table_written_out():
+    agrees("with_label", lambda features, y, num_classes: torch.tensor(
+        [[*row, *(float(c == label) for c in range(num_classes))]
+         for row, label in zip(features.tolist(), y.tolist(), strict=True)], dtype=torch.float64))
+
+
+def test_with_label_is_what_the_packages_model_puts_into_its_networks():
+    features, y, _ = draw(BY_NAME["with_label"], 6)
+    result = EXERCISES[BY_NAME["with_label"]].reference(features.float(), y, 10)
+    assert torch.equal(result, CVAE()._with_label(features.float(), y)) and result.dtype == torch.float32
+
+
+def test_the_weights_of_with_label_are_a_bias_for_each_class():
+    features, y, C = draw(BY_NAME["with_label"], 6)
+    W = torch.randn(3, features.shape[1] + C, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    result = EXERCISES[BY_NAME["with_label"]].reference(features, y, C) @ W.T  # equation (4.3)
+    for row, x, label in zip(result, features, y, strict=True):
+        torch.testing.assert_close(row, W[:, :-C] @ x + W[:, len(x) + label])
+
+
+def test_advantage_is_the_log_of_the_sum_in_numbers_that_do_not_underflow():
+    agrees("advantage", lambda log_px, log_px_y, log_py, y: torch.tensor(
+        [log_of_sum(row + log_py) - one for row, one in zip(log_px_y, log_px.tolist(), strict=True)],
+        dtype=torch.float64))
+
+
+def test_the_mean_advantage_is_the_difference_of_two_kls_by_enumeration():
+    # images are the 8 of three pixels; a mean under the data of log p(x) is minus a cross-entropy, KL + H(data)
+    g = torch.Generator().manual_seed(0)
+    data, unconditional = torch.rand(2, 8, generator=g, dtype=torch.float64).softmax(1)
+    px_y = torch.rand(5, 8, generator=g, dtype=torch.float64).softmax(1)
+    py = torch.tensor([4, 3, 1, 1, 1]).double() / 10
+    result = EXERCISES[BY_NAME["advantage"]].reference(unconditional.log(), px_y.log().T, py.log(), torch.arange(8) % 5)
+    kl_unconditional, kl_conditional = (torch.distributions.kl_divergence(
+        torch.distributions.Categorical(data), torch.distributions.Categorical(p)) for p in (unconditional, py @ px_y))
+    torch.testing.assert_close(data @ result, kl_unconditional - kl_conditional)
+
+
+def bound_by_torch_distributions(log_probs, y):
+    frequencies = torch.tensor([(y == c).sum().item() for c in range(log_probs.shape[1])]).double() / len(y)
+    cross_entropy = -torch.distributions.Categorical(logits=log_probs).log_prob(y).mean()
+    return torch.distributions.Categorical(frequencies).entropy() - cross_entropy
+
+
+def test_information_bound_is_that_of_torchs_distributions_and_of_lists():
+    def by_lists(log_probs, y):
+        y = y.tolist()
+        shares = [y.count(label) / len(y) for label in set(y)]
+        fits = [row[label] for row, label in zip(log_probs.tolist(), y, strict=True)]
+        return torch.tensor(sum(fits) / len(fits) - sum(p * math.log(p) for p in shares), dtype=torch.float64)
+
+    agrees("information_bound", by_lists)
+    bound = EXERCISES[BY_NAME["information_bound"]].reference
+    for seed in range(5):
+        log_probs, y = draw(BY_NAME["information_bound"], 6, seed)
+        torch.testing.assert_close(bound(log_probs, y), bound_by_torch_distributions(log_probs, y), rtol=0, atol=1e-6)
+
+
+def test_information_bound_is_the_information_for_the_exact_probe_and_less_for_others():
+    # three codes, four classes, each pair as often as the table says
+    table = torch.tensor([[5, 1, 0, 2], [1, 6, 0, 1], [2, 2, 0, 7]])
+    p = table.double() / table.sum()
+    terms = torch.xlogy(p, p) - torch.xlogy(p, p.sum(1, keepdim=True)) - torch.xlogy(p, p.sum(0))
+    z, y = (torch.arange(12).repeat_interleave(table.flatten()) // 4,
+            torch.arange(12).repeat_interleave(table.flatten()) % 4)
+    bound = EXERCISES[BY_NAME["information_bound"]].reference
+    exact = (p / p.sum(1, keepdim=True)).log()
+    torch.testing.assert_close(bound(exact[z], y), terms.sum())
+    noise = torch.randn(20, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    others = [bound((exact.clamp(min=-5) + one).log_softmax(1)[z], y) for one in noise]
+    assert max(others) < terms.sum() and min(others) < 0
+
+
+def class_posterior_without_tricks(log_w, log_py):
+    rows = []
+    for b in range(log_w.shape[1]):
+        joint = [decimal.Decimal(log_of_sum(log_w[:, b, c] + log_py[c])).exp() for c in range(len(log_py))]
+        rows.append([float((one / sum(joint)).ln()) for one in joint])
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def test_class_posterior_is_bayes_rule_in_numbers_that_do_not_underflow():
+    agrees("class_posterior", class_posterior_without_tricks)
+
+
+def test_class_posterior_is_that_of_a_mixture_of_gaussians():
+    # p(x|y) = N(x; W z + m_y, 0.1² I) with z ~ N(0, I): draws from the exact p(z|x, y) have the weight p(x|y), exactly
+    x, weights, sigma, _ = linear_gaussian_model()
+    means = 0.1 * torch.randn(4, 60, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    py = torch.tensor([0.1, 0.2, 0.3, 0.4]).double()
+    identity = torch.eye(2).double()
+    covariance = torch.linalg.inv(identity + weights.T @ weights / sigma**2)
+    q_z = torch.distributions.MultivariateNormal((x[:, None] - means) @ weights @ covariance / sigma**2, covariance)
+    z = q_z.mean + 0.1 * torch.randn(5, 3, 4, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    log_w = (torch.distributions.Normal(z @ weights.T + means, sigma).log_prob(x[:, None]).sum(-1)
+             + torch.distributions.MultivariateNormal(torch.zeros(2).double(), identity).log_prob(z) - q_z.log_prob(z))
+    log_px_y = torch.distributions.MultivariateNormal(
+        means, weights @ weights.T + sigma**2 * torch.eye(60).double()).log_prob(x[:, None])
+    want = torch.distributions.Categorical(logits=log_px_y + py.log()).logits
+    result = EXERCISES[BY_NAME["class_posterior"]].reference(log_w, py.log())
+    torch.testing.assert_close(result, want, rtol=1e-8, atol=1e-8)
+
+
+def drawn_one_by_one(x, y, encode, decode, num_classes):
+    return torch.stack([torch.stack([decode(encode(x[b], y[b])[0], c) for c in range(num_classes)])
+                        for b in range(len(x))])
+
+
+def test_in_all_classes_is_drawn_one_by_one():
+    agrees("in_all_classes", drawn_one_by_one)
+
+
+def test_in_all_classes_holds_the_reconstruction_in_the_own_class():
+    x, y, encode, decode, C = draw(BY_NAME["in_all_classes"], 6)
+    result = EXERCISES[BY_NAME["in_all_classes"]].reference(x, y, encode, decode, C)
+    own = torch.stack([result[b, label] for b, label in enumerate(y.tolist())])
+    torch.testing.assert_close(own, decode(encode(x, y)[0], y))
+
+
+# --- the inputs of notebook 04 ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
+def test_no_two_axes_of_notebook_4s_inputs_are_equally_long(size):
+    x, _, eps, encode, _ = draw(BY_NAME["conditional_elbo"], size)
+    assert len({1, *x.shape, *eps.shape}) == 5 and eps.shape[1:] == encode(x)[0].shape
+    x, _, encode, _, C = draw(BY_NAME["in_all_classes"], size)
+    assert len({1, *x.shape, encode(x)[0].shape[1], C}) == 5
+    features, y, C = draw(BY_NAME["with_label"], size)
+    assert len({1, *features.shape, C}) == 4
+    assert len({1, *draw(BY_NAME["advantage"], size)[1].shape}) == 3
+    assert len({1, *draw(BY_NAME["class_posterior"], size)[0].shape}) == 4
+
+
+def test_notebook_4s_log_probabilities_are_so_low_that_their_exponential_is_zero_in_float64_too():
+    for seed, size in itertools.product(range(100), (1, 2, 3, 5, 8)):
+        log_px, log_px_y, log_py, _ = draw(BY_NAME["advantage"], size, seed)
+        log_w, log_p = draw(BY_NAME["class_posterior"], size, seed)
+        assert all((logs.exp() == 0).all() for logs in (log_px, log_px_y, log_w))
+        assert all(logs.exp().sum().item() == pytest.approx(1) for logs in (log_py, log_p))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
+def test_a_class_is_missing_where_it_must_show(size):
+    for seed in range(200):
+        features, y, C = draw(BY_NAME["with_label"], size, seed)
+        assert (y.max() == C - 1) == (size % 2 == 0) and y.max() >= 2
+        log_probs, y = draw(BY_NAME["information_bound"], size, seed)
+        counts = y.bincount(minlength=log_probs.shape[1])
+        assert (counts == 0).nonzero().flatten().tolist() == ([1] if size % 2 else []) and len(y) > len(counts)
+        assert log_probs.exp().sum(1).allclose(torch.ones(len(y)).double()) and log_probs[0].argmax() != y[0]
+        bound = EXERCISES[BY_NAME["information_bound"]].reference(log_probs, y)
+        assert bound < -1 if size == 3 else bound > 0.05
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_every_label_matters_in_notebook_4s_networks_and_none_is_a_network_without_its_bias(dtype):
+    encode, decode = _networks(pixels=7, latents=3)
+    x, z = torch.rand(4, 7, dtype=dtype), torch.randn(2, 4, 3, dtype=dtype)
+    results = [torch.cat([*encode(x, y), decode(z, y)[0], decode(z, y)[1]], 1)
+               for y in [None, *(torch.full((4,), c) for c in range(12))]]
+    assert all(result.dtype == dtype for result in results)
+    assert all((a - b).abs().mean() > 0.02 for a, b in itertools.combinations(results, 2))
+    assert (encode(0 * x)[0] == 0).all() and (decode(0 * z) == 0.5).all()
+    for y in (torch.arange(4), torch.tensor(2), 2):  # the bias is the same for each image and code
+        shift = decode(z, y).logit() - decode(z).logit()
+        torch.testing.assert_close(shift, decode(0 * z, y).logit() - decode(0 * z).logit(), rtol=1e-4, atol=1e-4)
+    assert decode(z[:, :, None], torch.arange(5)).shape == (2, 4, 5, 7) and decode(z, 2).shape == (2, 4, 7)
+    torch.testing.assert_close(decode(z[:, :, None], torch.arange(5))[1, 2, 3], decode(z[1, 2], 3))
+
+
+def test_notebook_4s_decoder_and_encoder_stay_well_inside_their_range():
+    for seed, size in itertools.product(range(20), (1, 2, 3, 5, 8)):
+        x, y, eps, encode, decode = draw(BY_NAME["conditional_elbo"], size, seed)
+        mu, log_var = encode(x, y)
+        probabilities = decode(mu + (log_var / 2).exp() * eps, y)
+        assert (log_var.abs() < 4).all() and (mu.abs() < 4).all()
+        assert ((probabilities > 1e-3) & (probabilities < 1 - 1e-3)).all()
+
+
 # --- the number of dimensions ----------------------------------------------------------------------------------------
 
 
@@ -585,6 +817,64 @@ RIGHT = {
         lambda log_px_z, log_p_z, log_q_z: np.logaddexp.reduce((log_px_z + log_p_z - log_q_z).numpy()) - math.log(
             len(log_px_z)),
     ],
+    "conditional_elbo": [
+        lambda x, y, eps, encode, decode: -functional.binary_cross_entropy(
+            outputs(*encode(x, y), eps, lambda z: decode(z, y)), x.expand(len(eps), -1, -1), reduction="none").sum(
+                -1).mean(0) - kl_by_torch_distributions(*encode(x, y)),
+        lambda x, y, eps, encode, decode: sum(
+            torch.where(x == 1, p, 1 - p).log().sum(1) for p in outputs(*encode(x, y), eps, lambda z: decode(z, y))
+        ) / len(eps) - gaussian_kl(*encode(x, y)),
+        conditional_elbo_by_torch_distributions,
+    ],
+    "with_label": [
+        lambda features, y, num_classes: torch.cat([features, torch.eye(num_classes)[y]], -1),
+        lambda features, y, num_classes: torch.hstack([features, functional.one_hot(y, num_classes)]),
+        lambda features, y, num_classes: torch.cat([features, (y[:, None] == torch.arange(num_classes)).float()], 1),
+        lambda features, y, num_classes: torch.cat(
+            [features, torch.zeros(len(y), num_classes).scatter(1, y[:, None], 1.0)], 1),
+        lambda features, y, num_classes: np.hstack([features.numpy(), np.eye(num_classes)[y.numpy()]]),
+    ],
+    "advantage": [
+        lambda log_px, log_px_y, log_py, y: torch.logsumexp(log_px_y + log_py[None], -1) - log_px,
+        lambda log_px, log_px_y, log_py, y: largest_taken_out(log_px_y + log_py, 1) - log_px,
+        # what is left after the difference does not underflow
+        lambda log_px, log_px_y, log_py, y: ((log_px_y - log_px[:, None]).exp() @ log_py.exp()).log(),
+        lambda log_px, log_px_y, log_py, y: np.logaddexp.reduce((log_px_y + log_py).numpy(), axis=1) - log_px.numpy(),
+        # Bayes' rule at the own label
+        lambda log_px, log_px_y, log_py, y: (log_px_y + log_py - (log_px_y + log_py).log_softmax(1))[
+            torch.arange(len(y)), y] - log_px,
+    ],
+    "information_bound": [
+        lambda log_probs, y: torch.special.entr(y.bincount() / len(y)).sum() - functional.nll_loss(log_probs, y),
+        lambda log_probs, y: torch.special.entr(y.bincount() / len(y)).sum() - functional.cross_entropy(log_probs, y),
+        lambda log_probs, y: torch.distributions.Categorical(
+            functional.one_hot(y, log_probs.shape[1]).double().mean(0)).entropy() + log_probs.gather(
+                1, y[:, None]).mean(),
+        lambda log_probs, y: log_probs[range(len(y)), y].mean() - sum(
+            n / len(y) * math.log(n / len(y)) for n in y.unique(return_counts=True)[1].tolist()),
+        lambda log_probs, y: (functional.one_hot(y, log_probs.shape[1]) * log_probs).sum() / len(y) - (
+            y.bincount()[y] / len(y)).log().mean(),
+        bound_by_torch_distributions,
+    ],
+    "class_posterior": [
+        lambda log_w, log_py: torch.log_softmax(log_w.logsumexp(0) - math.log(len(log_w)) + log_py, -1),
+        lambda log_w, log_py: (log_w.logsumexp(0) + log_py) - (log_w.logsumexp(0) + log_py).logsumexp(1, keepdim=True),
+        lambda log_w, log_py: (log_w + log_py).logsumexp(0) - (log_w + log_py).logsumexp((0, 2))[:, None],
+        lambda log_w, log_py: torch.distributions.Categorical(logits=log_w.logsumexp(0) + log_py).logits,
+        # the largest of each image taken out by hand
+        lambda log_w, log_py: ((log_w - log_w.amax((0, 2), keepdim=True)).double().exp().mean(0) * log_py.exp()).log()
+        - ((log_w - log_w.amax((0, 2), keepdim=True)).double().exp().mean(0) @ log_py.double().exp()).log()[:, None],
+        class_posterior_without_tricks,
+    ],
+    "in_all_classes": [
+        lambda x, y, encode, decode, C: torch.stack(
+            [decode(encode(x, y)[0], torch.full_like(y, c)) for c in range(C)], dim=1),
+        lambda x, y, encode, decode, C: decode(encode(x, y)[0], torch.arange(C)[:, None]).transpose(0, 1),
+        lambda x, y, encode, decode, C: decode(
+            encode(x, y)[0].repeat_interleave(C, 0), torch.arange(C).repeat(len(x))).view(len(x), C, -1),
+        lambda x, y, encode, decode, C: decode(encode(x, y)[0].unsqueeze(1).expand(-1, C, -1), torch.arange(C)),
+        drawn_one_by_one,
+    ],
 }
 
 
@@ -593,12 +883,17 @@ def test_any_correct_formulation_is_right(name, answer):
     right(BY_NAME[name], answer)
 
 
+def in_type(dtype, argument):
+    """As the engine gives it: labels stay integers."""
+    return argument.to(dtype) if isinstance(argument, torch.Tensor) and argument.is_floating_point() else argument
+
+
 @pytest.mark.parametrize("name", RIGHT)
 def test_rounding_in_float32_stays_far_below_the_tolerance(name):
     exercise = EXERCISES[BY_NAME[name]]
     for seed, size in itertools.product(range(100), (1, 2, 3, 5, 8)):
-        arguments = [a.float() if isinstance(a, torch.Tensor) else a for a in draw(BY_NAME[name], size, seed)]
-        want = to_tensor(exercise.reference(*(a.double() if isinstance(a, torch.Tensor) else a for a in arguments)))
+        arguments = [in_type(torch.float32, a) for a in draw(BY_NAME[name], size, seed)]
+        want = to_tensor(exercise.reference(*(in_type(torch.float64, a) for a in arguments)))
         for answer in [exercise.reference, *RIGHT[name]]:
             copies = [a.clone() if isinstance(a, torch.Tensor) else a for a in arguments]
             error = (to_tensor(answer(*copies)).view_as(want) - want).abs().max()
@@ -798,6 +1093,102 @@ WRONG = [
     ("importance_weighted", lambda log_px_z, log_p_z, log_q_z: -torch.logsumexp(
         log_q_z - log_px_z - log_p_z, 0) + math.log(len(log_q_z)), "the inverse of the mean of the inverse weights"),
     ("importance_weighted", lambda log_px_z, log_p_z, log_q_z: (log_px_z + log_p_z - log_q_z).median(0).values, None),
+    ("conditional_elbo", lambda x, y, eps, encode, decode: elbo_by_torch_distributions(
+        x, *encode(x, y), eps, decode), "the label is given to the encoder only"),
+    ("conditional_elbo", lambda x, y, eps, encode, decode: conditional_elbo_by_torch_distributions(
+        x, y, eps, lambda x, y: encode(x), decode), "the label is given to the decoder only"),
+    ("conditional_elbo", lambda x, y, eps, encode, decode: elbo_by_torch_distributions(
+        x, *encode(x), eps, decode), "no label at all"),
+    ("conditional_elbo", lambda *arguments: -conditional_elbo_by_torch_distributions(*arguments),
+     "the loss instead of the ELBO"),
+    ("conditional_elbo", lambda x, y, eps, encode, decode: torch.distributions.Bernoulli(
+        probs=decode(encode(x, y)[0], y)).log_prob(x).sum(1) - kl_by_torch_distributions(*encode(x, y)),
+     "z without noise"),
+    ("conditional_elbo", lambda x, y, eps, encode, decode: conditional_elbo_by_torch_distributions(
+        x, y, eps, encode, decode) + gaussian_kl(*encode(x, y)), "the KL is missing"),
+    ("conditional_elbo", lambda x, y, eps, encode, decode: conditional_elbo_by_torch_distributions(
+        x, y, eps * (encode(x, y)[1] / 2).exp(), encode, decode), "the noise is multiplied by σ² instead of σ"),
+    ("conditional_elbo", lambda x, y, eps, encode, decode: torch.distributions.Bernoulli(probs=outputs(
+        *encode(x, y), eps, lambda z: decode(z, y))).log_prob(x).sum(-1).logsumexp(0) - math.log(len(eps))
+     - gaussian_kl(*encode(x, y)), "the log of the mean instead of the mean of the logs"),
+    ("conditional_elbo", lambda x, y, eps, encode, decode: conditional_elbo_by_torch_distributions(
+        x, y.flip(0), eps, encode, decode) - 1, None),
+    ("with_label", lambda features, y, C: torch.cat([features, functional.one_hot(y)], 1),
+     "as wide as this batch's highest label"),
+    ("with_label", lambda features, y, C: torch.cat([features, torch.eye(int(y.max()) + 1)[y]], 1),
+     "as wide as this batch's highest label"),
+    ("with_label", lambda features, y, C: torch.column_stack([features, y]), "the label as one number"),
+    ("with_label", lambda features, y, C: torch.cat([torch.eye(C)[y], features], 1),
+     "the label in front of the features"),
+    ("with_label", lambda features, y, C: torch.cat([features, torch.eye(C + 1)[y]], 1), "one column too many"),
+    ("with_label", lambda features, y, C: torch.cat([features, torch.eye(C).roll(1, 1)[y]], 1), None),
+    ("with_label", lambda features, y, C: torch.cat([features, torch.eye(C).roll(-1, 1)[y]], 1),
+     "classes counted from 1"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: ((log_px_y.exp() @ log_py.exp()) / log_px.exp()).log(),
+     "exponentiated first"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: (log_px_y.exp() @ log_py.exp() + 1e-30).log() - log_px,
+     "exponentiated first"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: log_px_y.exp().sum(1).log() - log_px, "exponentiated first"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: log_px_y.gather(1, y[:, None])[:, 0] - log_px,
+     "log p(x|y) compared with log p(x)"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: (log_px_y + log_py).gather(1, y[:, None])[:, 0] - log_px,
+     "log p(x, y) compared with log p(x)"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: log_px_y @ log_py.exp() - log_px,
+     "the mean of log p(x|y) instead of the log of the mean"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: (log_px_y - math.log(len(log_py))).logsumexp(1) - log_px,
+     "each class counts the same"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: log_px_y.max(1).values - log_px, "the best class's p(x|y)"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: log_px - (log_px_y + log_py).logsumexp(1), "the wrong sign"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: (log_px_y + log_py).logsumexp(1) - log_px + 0.1, None),
+    ("advantage", lambda log_px, log_px_y, log_py, y: torch.zeros(len(y)), None),
+    ("information_bound", lambda log_probs, y: math.log(log_probs.shape[1]) - functional.nll_loss(log_probs, y),
+     "log C instead of H(y)"),
+    ("information_bound", lambda log_probs, y: functional.nll_loss(log_probs, y), "the cross-entropy alone"),
+    ("information_bound", lambda log_probs, y: -functional.cross_entropy(log_probs, y),
+     "minus the cross-entropy, without H(y)"),
+    ("information_bound", lambda log_probs, y: -(y.bincount() / len(y) * (y.bincount() / len(y)).log()).sum()
+     - functional.nll_loss(log_probs, y), "0 · log 0 gives NaN"),
+    ("information_bound", lambda log_probs, y: torch.distributions.Categorical(
+        logits=log_probs.exp().mean(0).log()).entropy() - functional.nll_loss(log_probs, y),
+     "the entropy of the mean prediction instead of H(y)"),
+    ("information_bound", lambda log_probs, y: torch.special.entr(y.bincount() / len(y)).sum()
+     - torch.distributions.Categorical(logits=log_probs).entropy().mean(),
+     "the entropy of the predictions instead of the cross-entropy"),
+    ("information_bound", lambda log_probs, y: max(0, float(bound_by_torch_distributions(log_probs, y))),
+     "cut off at 0"),
+    ("information_bound", lambda log_probs, y: bound_by_torch_distributions(log_probs, y) ** 2, None),
+    ("class_posterior", lambda log_w, log_py: (log_w.exp().mean(0) * log_py.exp() / (
+        log_w.exp().mean(0) @ log_py.exp())[:, None]).log(), "exponentiated first"),
+    ("class_posterior", lambda log_w, log_py: (log_w.double().exp().sum(0) * log_py.exp()).log(),
+     "exponentiated first"),
+    ("class_posterior", lambda log_w, log_py: ((log_w.exp().mean(0) + 1e-30).log() + log_py).log_softmax(1),
+     "the same answer for each image"),
+    ("class_posterior", lambda log_w, log_py: (log_w.exp().mean(0) + 1e-30).log().log_softmax(1),
+     "the same answer for each image"),
+    ("class_posterior", lambda log_w, log_py: log_w.log_softmax(0).logsumexp(0) + log_py,
+     "the same answer for each image"),
+    ("class_posterior", lambda log_w, log_py: log_w.log_softmax(0), "normalised over z instead of y"),
+    ("class_posterior", lambda log_w, log_py: log_w.logsumexp(0).log_softmax(-1), "p(y) is forgotten"),
+    ("class_posterior", lambda log_w, log_py: (log_w.mean(0) + log_py).log_softmax(-1),
+     "the mean of the logs instead of the log of the mean"),
+    ("class_posterior", lambda log_w, log_py: log_w.logsumexp(0) - math.log(len(log_w)) + log_py, "not normalised"),
+    ("class_posterior", lambda log_w, log_py: (log_w + log_py).softmax(-1).mean(0).log(),
+     "the mean of the single draws' posteriors"),
+    ("class_posterior", lambda log_w, log_py: (log_w.logsumexp(0) + log_py).softmax(-1),
+     "the probabilities instead of their logs"),
+    ("class_posterior", lambda log_w, log_py: (log_w.median(0).values + log_py).log_softmax(-1), None),
+    ("in_all_classes", lambda x, y, encode, decode, C: torch.stack([decode(encode(x, y)[0], y)] * C, 1),
+     "drawn with the digit's own label"),
+    ("in_all_classes", lambda x, y, encode, decode, C: torch.stack([decode(encode(
+        x, torch.full_like(y, c))[0], torch.full_like(y, c)) for c in range(C)], 1),
+     "encoded with the label to be drawn"),
+    ("in_all_classes", lambda x, y, encode, decode, C: torch.stack(
+        [decode(encode(x, y)[0], torch.full_like(y, c)) for c in range(C)]), "the first two axes exchanged"),
+    ("in_all_classes", lambda x, y, encode, decode, C: torch.stack(
+        [decode(encode(x)[0], torch.full_like(y, c)) for c in range(C)], 1), "no label for the encoder"),
+    ("in_all_classes", lambda x, y, encode, decode, C: drawn_one_by_one(x, y, encode, decode, C).round(),
+     "black and white instead of probabilities"),
+    ("in_all_classes", lambda x, y, encode, decode, C: drawn_one_by_one(x, y, encode, decode, C).flip(1), None),
 ]
 
 
@@ -1125,3 +1516,14 @@ def test_noise_of_its_own_is_told_so():
     verdict = check(BY_NAME["elbo_from_noise"], lambda x, mu, log_var, eps, decode: elbo_by_torch_distributions(
         x, mu, log_var, torch.randn_like(eps), decode))
     assert verdict.passed is False and "draws random numbers of its own" in verdict.message
+
+
+def test_noise_of_its_own_is_told_so_in_notebook_4_too():
+    verdict = check(BY_NAME["in_all_classes"], lambda x, y, encode, decode, C: drawn_one_by_one(
+        x, y, lambda *pair: [encode(*pair)[0] + torch.randn_like(encode(*pair)[0])], decode, C))
+    assert verdict.passed is False and "draws random numbers of its own" in verdict.message
+
+
+def test_a_counterexample_of_notebook_4_names_the_networks():
+    message = check(BY_NAME["conditional_elbo"], lambda *arguments: 7.0).message
+    assert "encode = the function encode, decode = the function decode. Your result" in message

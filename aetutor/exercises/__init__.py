@@ -4,10 +4,11 @@ from aetutor.exercises.engine import Exercise, Verdict, mark
 from aetutor.exercises.notebook_01 import EXERCISES as _NOTEBOOK_01
 from aetutor.exercises.notebook_02 import EXERCISES as _NOTEBOOK_02
 from aetutor.exercises.notebook_03 import EXERCISES as _NOTEBOOK_03
+from aetutor.exercises.notebook_04 import EXERCISES as _NOTEBOOK_04
 
 __all__ = ["EXERCISES", "Exercise", "Verdict", "check"]
 
-EXERCISES: dict[str, Exercise] = {**_NOTEBOOK_01, **_NOTEBOOK_02, **_NOTEBOOK_03}
+EXERCISES: dict[str, Exercise] = {**_NOTEBOOK_01, **_NOTEBOOK_02, **_NOTEBOOK_03, **_NOTEBOOK_04}
 
 
 def check(number: str, answer) -> Verdict:

@@ -6,16 +6,17 @@ import torch
 from torch import Tensor
 
 from aetutor.exercises.engine import Exercise
+from aetutor.exercises.random_inputs import normal, uniform
 
 
 def _unit(generator: torch.Generator, *shape: int) -> Tensor:
     """Random numbers well inside (0, 1)."""
-    return 0.02 + 0.96 * torch.rand(*shape, generator=generator, dtype=torch.float64)
+    return 0.02 + 0.96 * uniform(generator, *shape)
 
 
 def _grey(generator: torch.Generator, *shape: int) -> Tensor:
     """Random grey images, a third of the pixels black, some white; the first is black, the second grey."""
-    x = (1.8 * torch.rand(*shape, generator=generator, dtype=torch.float64) - 0.6).clamp(0, 1)
+    x = (1.8 * uniform(generator, *shape) - 0.6).clamp(0, 1)
     x.view(-1)[:2] = torch.tensor([0.0, 0.3], dtype=torch.float64)
     return x
 
@@ -100,7 +101,7 @@ EXERCISE_2 = Exercise(
 
 
 def _logits(generator: torch.Generator, *shape: int) -> Tensor:
-    return 1.5 * torch.randn(*shape, generator=generator, dtype=torch.float64)
+    return 1.5 * normal(generator, *shape)
 
 
 def logit_gradient(a, x):
@@ -154,7 +155,7 @@ def batch_variance(batch, N):
 
 
 def _batch_and_number(size, g):
-    batch = 100 + 30 * torch.randn(size + 1, generator=g, dtype=torch.float64)
+    batch = 100 + 30 * normal(g, size + 1)
     return batch, size + 1 + int(torch.randint(1, 2 * size + 2, (), generator=g))
 
 
@@ -239,7 +240,7 @@ def pca_loss(covariance, K):
 
 
 def _covariance(size, g):
-    half = torch.randn(size + 2, 2 * size + 4, generator=g, dtype=torch.float64)
+    half = normal(g, size + 2, 2 * size + 4)
     noise = 0.2 * torch.eye(size + 2, dtype=torch.float64)  # no eigenvalue so small that float32 loses it
     return half @ half.T / len(half) + noise, int(torch.randint(1, size + 2, (), generator=g))
 

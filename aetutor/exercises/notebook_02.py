@@ -1,22 +1,9 @@
 """The exercises of notebook 02."""
 
 import torch
-from torch import Tensor
 
 from aetutor.exercises.engine import Exercise
-
-
-def _normal(generator: torch.Generator, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-def _uniform(generator: torch.Generator, *shape: int) -> Tensor:
-    return torch.rand(*shape, generator=generator, dtype=torch.float64)
-
-
-def _number(generator: torch.Generator, low: float, high: float) -> float:
-    return low + (high - low) * _uniform(generator, 1).item()
-
+from aetutor.exercises.random_inputs import normal, number, uniform
 
 # --- 2.1 -------------------------------------------------------------------------------------------------------------
 
@@ -28,9 +15,9 @@ def mask_with(x, u, level):
 
 def _masking_inputs(size: int, g: torch.Generator) -> tuple:
     """Grey values in [0.2, 0.9]; the first pixel is lost, the second kept, and their numbers and the level differ."""
-    u, level = _uniform(g, size, 2 * size + 2), _number(g, 0.2, 0.4)
+    u, level = uniform(g, size, 2 * size + 2), number(g, 0.2, 0.4)
     u[0, :2] = torch.tensor([0.1, 0.9], dtype=torch.float64)
-    return 0.2 + 0.7 * _uniform(g, size, 2 * size + 2), u, level
+    return 0.2 + 0.7 * uniform(g, size, 2 * size + 2), u, level
 
 
 def _looks_like_dropout(x, u, level, result):
@@ -88,7 +75,7 @@ def salt_and_pepper_variance(x, level):
 EXERCISE_2 = Exercise(
     prompt="Write `salt_and_pepper_variance(x, level)`: the variance of each pixel of x_tilde given x, for grey values "
            "x of any shape, under salt and pepper.",
-    inputs=lambda size, g: (0.05 + 0.9 * _uniform(g, size, size + 1), _number(g, 0.2, 0.8)),
+    inputs=lambda size, g: (0.05 + 0.9 * uniform(g, size, size + 1), number(g, 0.2, 0.8)),
     reference=salt_and_pepper_variance,
     mistakes={
         "the variance of masking": lambda x, level: level * (1 - level) * x**2,
@@ -137,8 +124,8 @@ def restore(images):
 
 def _objective_inputs(size: int, g: torch.Generator) -> tuple:
     """S, B and D are all different, so that a mean over the wrong axis shows."""
-    x = _uniform(g, size + 1, size + 3)
-    return x, x + 0.7 * _normal(g, size + 2, *x.shape), restore
+    x = uniform(g, size + 1, size + 3)
+    return x, x + 0.7 * normal(g, size + 2, *x.shape), restore
 
 
 EXERCISE_3 = Exercise(
@@ -217,8 +204,8 @@ def posterior_means(prior, likelihood, images):
 
 def _table_inputs(size: int, g: torch.Generator) -> tuple:
     """N, T and D are all different; the rows of the likelihood sum to one."""
-    prior, likelihood = _uniform(g, size + 1) + 0.1, _uniform(g, size + 1, size + 3) + 0.1
-    return prior / prior.sum(), likelihood / likelihood.sum(1, keepdim=True), _uniform(g, size + 1, size + 2)
+    prior, likelihood = uniform(g, size + 1) + 0.1, uniform(g, size + 1, size + 3) + 0.1
+    return prior / prior.sum(), likelihood / likelihood.sum(1, keepdim=True), uniform(g, size + 1, size + 2)
 
 
 def _most_probable(prior, likelihood, images):
@@ -283,7 +270,7 @@ def _nearest(x_tilde, images, sigma):
 EXERCISE_5 = Exercise(
     prompt="Write `softmax_memory(x_tilde, images, sigma)`: noisy images (B, D), training images (N, D), the noise's "
            "standard deviation. Return (2.6), the posterior means, (B, D).",
-    inputs=lambda size, g: (_uniform(g, size + 1, size + 2), _uniform(g, size + 4, size + 2), _number(g, 0.3, 0.7)),
+    inputs=lambda size, g: (uniform(g, size + 1, size + 2), uniform(g, size + 4, size + 2), number(g, 0.3, 0.7)),
     reference=softmax_memory,
     mistakes={
         "σ where σ² belongs": _memory(lambda d, sigma: -d / (2 * sigma)),
@@ -336,7 +323,7 @@ def score_of_denoiser(x_tilde, restored, sigma):
 EXERCISE_6 = Exercise(
     prompt="Write `score_of_denoiser(x_tilde, restored, sigma)`: noisy images, what a perfect denoiser makes of them, "
            "both (B, D), and the noise's standard deviation. Return the score at each noisy image, (B, D).",
-    inputs=lambda size, g: (_normal(g, size, size + 1), _normal(g, size, size + 1), _number(g, 0.3, 0.7)),
+    inputs=lambda size, g: (normal(g, size, size + 1), normal(g, size, size + 1), number(g, 0.3, 0.7)),
     reference=score_of_denoiser,
     mistakes={
         "the wrong sign": lambda x_tilde, restored, sigma: (x_tilde - restored) / sigma**2,

@@ -6,19 +6,7 @@ import torch
 from torch import Tensor
 
 from aetutor.exercises.engine import Exercise
-
-
-def _normal(generator: torch.Generator, *shape: int) -> Tensor:
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-def _uniform(generator: torch.Generator, *shape: int) -> Tensor:
-    return torch.rand(*shape, generator=generator, dtype=torch.float64)
-
-
-def _number(generator: torch.Generator, low: float, high: float) -> float:
-    return low + (high - low) * _uniform(generator, 1).item()
-
+from aetutor.exercises.random_inputs import normal, number, uniform
 
 # --- 3.1 -------------------------------------------------------------------------------------------------------------
 
@@ -30,9 +18,9 @@ def log_evidence(log_px_z, log_p_z, cell):
 
 def _grid_inputs(size: int, g: torch.Generator) -> tuple:
     """log p(x|z) so low that exp gives 0 in float64, too; the prior sums to 1 over the grid; B and G differ."""
-    cell = _number(g, 0.2, 0.4)
-    log_px_z = -900 - 100 * _uniform(g, size + 1, 1) + 3 * _normal(g, size + 1, size + 3)
-    return log_px_z, (1.5 * _normal(g, size + 3)).log_softmax(0) - log(cell), cell
+    cell = number(g, 0.2, 0.4)
+    log_px_z = -900 - 100 * uniform(g, size + 1, 1) + 3 * normal(g, size + 1, size + 3)
+    return log_px_z, (1.5 * normal(g, size + 3)).log_softmax(0) - log(cell), cell
 
 
 def _evidence(of_joint):
@@ -140,7 +128,7 @@ def kl_to_prior(mu, log_var):
 
 
 def _posterior(generator: torch.Generator, *shape: int) -> tuple[Tensor, Tensor]:
-    return _normal(generator, *shape) + 0.2, 0.8 * _normal(generator, *shape) - 0.4
+    return normal(generator, *shape) + 0.2, 0.8 * normal(generator, *shape) - 0.4
 
 
 def _kl(term):
@@ -258,8 +246,8 @@ def _decoder(pixels: int):
 
 def _elbo_inputs(size: int, g: torch.Generator) -> tuple:
     """B, S, K and D are all different, so that a sum over the wrong axis shows."""
-    x = (_uniform(g, size + 1, size + 4) < 0.4).double()
-    return x, *_posterior(g, size + 1, size + 3), _normal(g, size + 2, size + 1, size + 3), _decoder(size + 4)
+    x = (uniform(g, size + 1, size + 4) < 0.4).double()
+    return x, *_posterior(g, size + 1, size + 3), normal(g, size + 2, size + 1, size + 3), _decoder(size + 4)
 
 
 def _elbo_of_codes(codes):
@@ -424,7 +412,7 @@ def gaussian_log_likelihood(x, mean, sigma):
 
 def _gaussian_inputs(size: int, g: torch.Generator) -> tuple:
     """2πσ² > 1, so that the two terms do not cancel; σ is far from 1, and B from D."""
-    return _uniform(g, size + 1, size + 2), _uniform(g, size + 1, size + 2), _number(g, 0.45, 0.75)
+    return uniform(g, size + 1, size + 2), uniform(g, size + 1, size + 2), number(g, 0.45, 0.75)
 
 
 def _gaussian(combine):
@@ -554,7 +542,7 @@ EXERCISE_5 = Exercise(
     prompt="Write `implied_sigma(a, b)`: a loss is a · ‖x - x̂‖² + b · KL, with two positive numbers a and b. Up to a "
            "factor and a constant it is minus the ELBO of a model with a Gaussian likelihood and a fixed σ. Return "
            "that σ.",
-    inputs=lambda size, g: (_number(g, 0.3, 4), _number(g, 0.3, 4)),
+    inputs=lambda size, g: (number(g, 0.3, 4), number(g, 0.3, 4)),
     reference=implied_sigma,
     mistakes={
         "σ² instead of σ": lambda a, b: b / (2 * a),
@@ -615,8 +603,8 @@ def importance_weighted(log_px_z, log_p_z, log_q_z):
 def _weights_inputs(size: int, g: torch.Generator) -> tuple:
     """Weights so low that exp gives 0 in float64, too; S and B differ, and S is never 1."""
     S, B = size + 2, size + 1
-    log_px_z = -900 - 100 * _uniform(g, B) + 3 * _normal(g, S, B)
-    return log_px_z, -5 + 1.5 * _normal(g, S, B), 3 + 1.5 * _normal(g, S, B)
+    log_px_z = -900 - 100 * uniform(g, B) + 3 * normal(g, S, B)
+    return log_px_z, -5 + 1.5 * normal(g, S, B), 3 + 1.5 * normal(g, S, B)
 
 
 def _of_weights(combine):

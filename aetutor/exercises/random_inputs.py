@@ -1,0 +1,19 @@
+"""The random float64 numbers of which the exercises make their inputs."""
+
+import torch
+from torch import Tensor
+
+
+def normal(generator: torch.Generator, *shape: int) -> Tensor:
+    """Standard normal numbers."""
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def uniform(generator: torch.Generator, *shape: int) -> Tensor:
+    """Numbers between 0 and 1, each as likely as the other."""
+    return torch.rand(*shape, generator=generator, dtype=torch.float64)
+
+
+def number(generator: torch.Generator, low: float, high: float) -> float:
+    """One number between low and high."""
+    return low + (high - low) * uniform(generator, 1).item()
