@@ -1,0 +1,57 @@
+"""How much of the class stays in the code of a CVAE, and what that costs: notebook 04, sections 5 to 7.
+
+Trains conditional models of several sizes, networks and lengths, and prints for each, on the 10,000 test images: the
+ELBO; what a probe reads from the code (accuracy, and the bound of equation 4.5 on I(z; y), in nats); how many images
+Bayes' rule names rightly, with the ELBO (five samples) for log p(x|y); and in what share of 10,000 new digits a
+separate classifier sees the class that was asked for.
+
+    python benchmarks/class_in_code.py        (about eight minutes on two cores)
+"""
+
+import torch
+from tabulate import tabulate
+from torch.nn.functional import cross_entropy
+
+from aetutor import CVAE, Trainer, binarize, elbo, linear_probe, load
+from aetutor.networks import mlp
+
+RUNS = [(2, (256, 256, 128), 8), (4, (256, 256, 128), 8), (8, (256, 512), 10), (16, (512,), 10), (16, (256, 512), 10),
+        (16, (256, 512), 40)]
+
+
+def train(mnist, model, loss, epochs):
+    trainer = Trainer(model, loss, device="cpu")
+    trainer.fit(mnist.train_x, mnist.train_y, epochs=epochs, batch_size=400, lr=7e-3, prepare=binarize, progress=False)
+    return model.requires_grad_(False)
+
+
+def labels_named(model, x):
+    """The label with the largest ELBO of each image, `(N,)`: the classes of MNIST are nearly equally frequent."""
+    bounds = [torch.cat([elbo(model, part, torch.full((len(part),), c), samples=5).elbo for part in x.split(500)])
+              for c in range(10)]
+    return torch.stack(bounds, 1).argmax(1)
+
+
+def main():
+    mnist = load("mnist")
+    train_x, test_x, train_y, test_y = binarize(mnist.train_x), binarize(mnist.test_x), mnist.train_y, mnist.test_y
+    entropy = torch.distributions.Categorical(test_y.bincount() / len(test_y)).entropy().item()
+    torch.manual_seed(0)
+    judge = train(mnist, torch.nn.Sequential(torch.nn.Flatten(), mlp(784, 512, 10)),
+                  lambda net, x, y: cross_entropy(net(x), y, reduction="none"), 4)
+    asked, rows = torch.arange(10).repeat(1000), []
+    for latent_dim, hidden, epochs in RUNS:
+        torch.manual_seed(0)
+        model = train(mnist, CVAE(latent_dim, hidden), lambda model, x, y: -elbo(model, x, y).elbo, epochs)
+        bound = elbo(model, test_x, test_y)
+        z, test_z = model.encode(train_x, train_y).sample(), model.encode(test_x, test_y).sample()
+        probe = linear_probe(z, train_y, test_z, test_y, hidden=(256,), epochs=10)
+        bayes, agreed = labels_named(model, test_x) == test_y, judge(model.sample(asked)).argmax(1) == asked
+        rows.append([latent_dim, str(hidden), epochs, bound.elbo.mean(), bound.kl.mean(), 100 * probe.accuracy,
+                     entropy - probe.cross_entropy, *(100 * hits.float().mean().item() for hits in (bayes, agreed))])
+    print(tabulate(rows, ["K", "hidden", "epochs", "ELBO", "KL", "probe %", "I(z; y) ≥", "Bayes %", "as asked %"],
+                   tablefmt="github", floatfmt=["", "", "", ".1f", ".1f", ".0f", ".2f", ".1f", ".1f"]))
+
+
+if __name__ == "__main__":
+    main()
