@@ -4,6 +4,7 @@ import itertools
 import math
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -722,6 +723,20 @@ def test_quadrature_given_labels_is_the_closed_form():
     torch.testing.assert_close(evidence.elbo, of_each(exact_elbo, cvae, x, LABELS), rtol=0, atol=1e-6)
     other = log_px_quadrature(cvae, x, (LABELS + 1) % 3)
     assert ((evidence.log_px - other.log_px).abs() > 0.1).all()
+
+
+@torch.no_grad()
+def test_quadrature_keeps_labels_with_their_images_where_only_some_need_a_block():
+    """Three narrow posteriors, far from each other: each block of the grid is refined for one image alone."""
+    cvae, y = linear_cvae(), torch.tensor([2, 0, 1])
+    cvae.likelihood = partial(cvae.likelihood.func, sigma=0.2)
+    weight = cvae.decoder[0].weight
+    weight[:, :2] = torch.linalg.qr(weight[:, :2]).Q
+    codes = torch.tensor([[-4.0, 3.0], [0.0, -4.0], [4.0, 1.0]]).double()
+    x = cvae.decode(codes, y).mean + 0.1 * noise(3, 1, 3, 4, seed=6)
+    covariance = weight[:, :2] @ weight[:, :2].T + 0.04 * torch.eye(PIXELS)
+    exact = MultivariateNormal(cvae.decoder[0].bias + weight[:, 2:].T[y], covariance).log_prob(x.flatten(1))
+    torch.testing.assert_close(log_px_quadrature(cvae, x, y).log_px, exact, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("samples", [1, 130])
