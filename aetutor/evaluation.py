@@ -139,7 +139,8 @@ def log_px_importance(model, x: Tensor, samples: int, y: Tensor | None = None) -
     """log p(x) by importance sampling from q(z|x), images `(N, C, H, W)` -> `(N,)` nats, in bounded memory.
 
     The importance-weighted bound (notebook 03, equation 3.15) with many samples: on average too low, and by much where
-    q misses a part of the posterior. For latents of two dimensions `log_px_quadrature` is exact.
+    q misses a part of the posterior. For latents of two dimensions `log_px_quadrature` is exact. With labels y `(N,)`,
+    of a conditional model, it is log p(x|y).
     """
     check_samples(samples)
     check_labels(model, x, y)
@@ -159,14 +160,14 @@ def _log_mean_weight(model, x, y, samples, chunk=100):
 def log_px_quadrature(model, x: Tensor, y: Tensor | None = None, tolerance: float = 0.01) -> Evidence:
     """log p(x) = log ∫ p(x|z) p(z) dz and the ELBO by sums over a grid, for models with two latent dimensions.
 
-    Images `(N, C, H, W)` -> `(N,)` nats each. The square is so wide that it holds every q(z|x) to seven standard
-    deviations, and wider where p(x|z) p(z) has not vanished at its edge; its step, 1/8 at first, is halved until
-    neither number of an image moves by more than `tolerance` (in float64, twice in a row); `error` is how much they
-    moved in the last round. The ELBO is that of q put on the grid, so that the gap log_px - elbo is a KL divergence on
-    the grid and never negative; a q narrower than 1/64 has a grid of its own, and then the gap is as exact as `error`
-    says. Derived in notebook 03, section 2. Raises ValueError for other numbers of latent dimensions, images that the
-    likelihood does not take, or a tolerance that is not positive, and RuntimeError when a step of 1/512 is still too
-    coarse.
+    Images `(N, C, H, W)` -> `(N,)` nats each; with labels y `(N,)`, of a conditional model, log p(x|y). The square is
+    so wide that it holds every q(z|x) to seven standard deviations, and wider where p(x|z) p(z) has not vanished at its
+    edge; its step, 1/8 at first, is halved until neither number of an image moves by more than `tolerance` (in float64,
+    twice in a row); `error` is how much they moved in the last round. The ELBO is that of q put on the grid, so that
+    the gap log_px - elbo is a KL divergence on the grid and never negative; a q narrower than 1/64 has a grid of its
+    own, and then the gap is as exact as `error` says. Derived in notebook 03, section 2. Raises ValueError for other
+    numbers of latent dimensions, images that the likelihood does not take, or a tolerance that is not positive, and
+    RuntimeError when a step of 1/512 is still too coarse.
     """
     check_plane(model)
     if not tolerance > 0:
@@ -192,9 +193,9 @@ def posterior_grid(model, x: Tensor, y: Tensor | None = None, radius: float = 4.
     """The true posterior p(z|x) on a square, for models with two latent dimensions.
 
     Images `(N, C, H, W)` -> (axis `(P,)`, log densities `(N, P, P)` in nats, z_1 along the rows): from -radius to
-    radius. It is log p(x|z) + log p(z) - log p(x), the last by `log_px_quadrature`, whose errors it raises: a density,
-    also where the posterior is narrower than the step or lies outside the square. Raises ValueError for fewer than two
-    points or a radius that is not positive.
+    radius; with labels y `(N,)`, of a conditional model, p(z|x, y). It is log p(x|z) + log p(z) - log p(x), the last by
+    `log_px_quadrature`, whose errors it raises: a density, also where the posterior is narrower than the step or lies
+    outside the square. Raises ValueError for fewer than two points or a radius that is not positive.
     """
     log_px = log_px_quadrature(model, x, y).log_px
     if points < 2 or not radius > 0:
@@ -209,7 +210,8 @@ def posterior_grid(model, x: Tensor, y: Tensor | None = None, radius: float = 4.
 def active_units(model, x: Tensor, y: Tensor | None = None, threshold: float = 0.01) -> int:
     """How many latent dimensions carry information: those whose posterior mean varies over the images.
 
-    A unit counts where the variance of mu_k over images x `(N, C, H, W)` is above `threshold` (Burda et al. 2016).
+    A unit counts where the variance of mu_k over images x `(N, C, H, W)` is above `threshold` (Burda et al. 2016). A
+    conditional model is told the labels y `(N,)`.
     """
     mu = posterior(model, x, y).mean
     return int((mu.var(0) > threshold).sum())

@@ -59,9 +59,7 @@ class Autoencoder(nn.Module):
 
         Raises ValueError for codes of another size or dtype.
         """
-        self._check_dtype(z, "codes")
-        if z.shape[-1:] != (self.latent_dim,):
-            raise ValueError(f"Codes must have shape (…, {self.latent_dim}); got {tuple(z.shape)}.")
+        self._check_codes(z)
         return self.likelihood(*self._outputs(z))
 
     def _outputs(self, z: Tensor) -> tuple[Tensor, ...]:
@@ -115,6 +113,11 @@ class Autoencoder(nn.Module):
             shape = ", ".join(map(str, self.image_shape))
             raise ValueError(f"The model takes images of shape (…, {shape}); got {tuple(x.shape)}.")
 
+    def _check_codes(self, z: Tensor) -> None:
+        self._check_dtype(z, "codes")
+        if z.shape[-1:] != (self.latent_dim,):
+            raise ValueError(f"Codes must have shape (…, {self.latent_dim}); got {tuple(z.shape)}.")
+
     def _check_dtype(self, tensor: Tensor, what: str) -> None:
         wanted = self.encoder[0].weight.dtype
         if tensor.dtype != wanted and not torch.is_autocast_enabled(tensor.device.type):
@@ -160,13 +163,11 @@ class CVAE(VAE):
     """Conditional VAE: encoder and decoder are given the label y, too, q(z|x, y) and p(x|z, y); the prior is N(0, I).
 
     Args:
-        num_classes: C, how many classes there are; the other arguments are those of `Autoencoder`.
+        num_classes: C, how many classes (in `(C, H, W)`: channels). The other arguments are those of `Autoencoder`.
 
     Labels y are class indices, integers 0…C-1, one an image `(B,)`, or of a shape that broadcasts to the leading axes
-    of images or codes. Inside, they are one-hot vectors beside the pixels, `[x; e_y]`, and beside the code, `[z; e_y]`:
-    a bias for each class in the first layers (equation 4.3). Kingma et al. 2014 (semi-supervised learning, model M2);
-    Sohn, Lee and Yan 2015, here with a prior that does not depend on y. Derived in notebook 04. With `hidden=()` and a
-    Gaussian likelihood it is linear-Gaussian with a mean image for each class; its log p(x|y) is known in closed form.
+    of images or codes. Inside, they are one-hot, `[x; e_y]` and `[z; e_y]`: a bias for each class in the first layers
+    (equation 4.3). Kingma et al. 2014, model M2; Sohn, Lee and Yan 2015, here with a prior without y. Notebook 04.
     """
 
     def __init__(self, latent_dim: int = 2, hidden: tuple[int, ...] = (400,), image_shape=(1, 28, 28),
@@ -189,9 +190,7 @@ class CVAE(VAE):
 
         With codes `(S, B, K)`, labels `(B,)` hold for all S. Raises ValueError for codes or labels of another kind.
         """
-        self._check_dtype(z, "codes")
-        if z.shape[-1:] != (self.latent_dim,):
-            raise ValueError(f"Codes must have shape (…, {self.latent_dim}); got {tuple(z.shape)}.")
+        self._check_codes(z)
         return self.likelihood(*self._outputs(self._with_label(z, y)))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -205,6 +204,8 @@ class CVAE(VAE):
     def sample(self, y: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """A new image of each label's class, `(B,)` -> `(B, C, H, W)`: the mean of p(x|z, y), z from the prior."""
         self._check_labels(y)
+        if y.dim() != 1:
+            raise ValueError(f"sample takes a class index for each new image, (B,); got shape {tuple(y.shape)}.")
         return self.decode(self._standard_normal(y.shape, generator), y).mean
 
     def _with_label(self, features: Tensor, y: Tensor | None) -> Tensor:

@@ -70,8 +70,8 @@ def elbo(model, x: Tensor, y: Tensor | None = None, samples: int = 1, beta: floa
 def importance_weighted_bound(model, x: Tensor, y: Tensor | None = None, samples: int = 1) -> Tensor:
     """log (1/K) Σ_k p(x|z_k) p(z_k) / q(z_k|x) for K = `samples` draws from q(z|x): `(B, C, H, W)` -> `(B,)` nats.
 
-    Its mean rises with K from the ELBO towards log p(x) (Burda et al. 2016; notebook 03, equation 3.15). Raises
-    ValueError for `samples` below 1.
+    Its mean rises with K from the ELBO towards log p(x) (Burda et al. 2016; notebook 03, equation 3.15). `y` are labels
+    `(B,)`, for a conditional model. Raises ValueError for `samples` below 1.
     """
     return importance_weights(model, x, y, samples).logsumexp(0) - log(samples)
 

@@ -137,8 +137,10 @@ def batches(x, y, size):
 def check_labels(model, x, y, each="an image"):
     """Raise ValueError unless labels y, where they are given, are one for each of x, and the model takes them."""
     check_takes(model, y)
-    if y is not None and getattr(y, "shape", None) != x.shape[:1]:
-        got = f"labels of shape {tuple(y.shape)}" if isinstance(y, Tensor) else repr(y)
+    if y is not None and not isinstance(y, Tensor):
+        raise ValueError(f"Labels are a tensor of class indices; got {y!r}: torch.as_tensor(y) makes one.")
+    if y is not None and y.shape != x.shape[:1]:
+        got = f"labels of shape {tuple(y.shape)}"
         raise ValueError(f"There must be one label {each}, shape {tuple(x.shape[:1])}; got {got}: y.argmax(-1) makes "
                          "labels of a one-hot matrix, y.expand(len(x)) many of one.")
 

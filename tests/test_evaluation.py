@@ -605,7 +605,7 @@ def test_log_likelihoods_of_a_conditional_model_take_the_label_of_each_code(monk
     torch.testing.assert_close(log_likelihoods(cvae, x, z, y), expected.detach())
 
 
-@pytest.mark.parametrize("y", [torch.tensor([1]), torch.zeros(4, 3), [1, 2, 0, 1]], ids=["one", "one-hot", "a list"])
+@pytest.mark.parametrize("y", [torch.tensor([1]), torch.zeros(4, 3)], ids=["one", "one-hot"])
 def test_log_likelihoods_want_a_label_for_each_code(y):
     with pytest.raises(ValueError, match=r"one label a code, shape \(4,\); got"):
         log_likelihoods(linear_cvae(), pictures(), noise(4, 2), y)

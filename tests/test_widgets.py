@@ -1071,18 +1071,27 @@ def test_the_style_explorers_text_form_is_short():
         "StyleExplorer: run this notebook to move image, add to z2, add to z4")
 
 
-@pytest.mark.parametrize(("model", "count", "labels", "given"), [
-    (vae(), 4, 4, "VAE with 2, 4 images and 4 labels"), (vae(4), 4, 4, "VAE with 4, 4 images and 4 labels"),
-    (cvae(1, most=(0,)), 4, 4, "CVAE with 1, 4 images and 4 labels"),
-    (cvae(), 0, 0, "CVAE with 2, 0 images and 0 labels"), (cvae(), 4, 3, "CVAE with 2, 4 images and 3 labels"),
-    (cvae(), 3, 4, "CVAE with 2, 3 images and 4 labels"), (cvae(), 0, 4, "CVAE with 2, 0 images and 4 labels"),
-    (cvae(4), 4, 0, "CVAE with 4, 4 images and 0 labels")])
-def test_models_without_labels_one_dimension_no_images_and_labels_of_another_number_are_refused(
-        model, count, labels, given):
+@pytest.mark.parametrize(("model", "reach", "given"), [
+    (vae(), 3, "VAE with 2 and reach=3"), (vae(4), 3, "VAE with 4 and reach=3"),
+    (cvae(1, most=(0,)), 3, "CVAE with 1 and reach=3"), (torch.nn.Linear(2, 2), 3, "Linear with no and reach=3"),
+    (cvae(), 0, "CVAE with 2 and reach=0"), (cvae(), -1, "CVAE with 2 and reach=-1"),
+    (cvae(), math.nan, "CVAE with 2 and reach=nan")])
+def test_styles_of_other_models_and_a_reach_that_is_not_positive_are_refused(model, reach, given):
     with pytest.raises(ValueError) as caught:
-        StyleExplorer(model, binary()[:count], LABELS[:labels])
-    assert str(caught.value) == ("The explorer needs a CVAE with two latent dimensions or more, and images with a "
-                                 f"label each; got {given}.")
+        StyleExplorer(model, binary(), LABELS, reach)
+    assert str(caught.value) == ("The explorer needs a CVAE with two latent dimensions or more, and a reach above 0; "
+                                 f"got {given}.")
+
+
+@pytest.mark.parametrize(("x", "y", "given"), [
+    (binary()[:0], LABELS[:0], "(0, 1, 4, 5) and (0,)"), (binary(), LABELS[:3], "(4, 1, 4, 5) and (3,)"),
+    (binary()[:3], LABELS, "(3, 1, 4, 5) and (4,)"), (binary(), LABELS[0], "(4, 1, 4, 5) and ()"),
+    (binary(), None, "(4, 1, 4, 5) and None"), (binary(), [3, 1, 4, 2], "(4, 1, 4, 5) and [3, 1, 4, 2]"),
+    ([], LABELS, "[] and (4,)")])
+def test_styles_need_images_and_a_label_each(x, y, given):
+    with pytest.raises(ValueError) as caught:
+        StyleExplorer(cvae(), x, y)
+    assert str(caught.value) == f"The explorer needs images (N, C, H, W) and labels (N,), both tensors; got {given}."
 
 
 # --- what the explorers of models leave behind -----------------------------------------------------------------------

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from aetutor.evaluation import Evidence, log_px_quadrature
+from aetutor.models import CVAE
 from aetutor.plots import code_map, density, tile
 from aetutor.quadrature import log_joint
 from aetutor.widgets.base import Explorer
@@ -168,10 +169,12 @@ class StyleExplorer(Explorer):
     """
 
     def __init__(self, model, x: Tensor, y: Tensor, reach: float = 3.0):
-        if not model.num_classes or model.latent_dim < 2 or len(x) == 0 or len(x) != len(y):
-            raise ValueError("The explorer needs a CVAE with two latent dimensions or more, and images with a label "
-                             f"each; got {type(model).__name__} with {model.latent_dim}, {len(x)} images and {len(y)} "
-                             "labels.")
+        if not isinstance(model, CVAE) or model.latent_dim < 2 or not reach > 0:
+            raise ValueError("The explorer needs a CVAE with two latent dimensions or more, and a reach above 0; got "
+                             f"{type(model).__name__} with {getattr(model, 'latent_dim', 'no')} and reach={reach}.")
+        if not isinstance(x, Tensor) or not isinstance(y, Tensor) or len(x) == 0 or y.shape != x.shape[:1]:
+            x, y = (tuple(t.shape) if isinstance(t, Tensor) else repr(t) for t in (x, y))
+            raise ValueError(f"The explorer needs images (N, C, H, W) and labels (N,), both tensors; got {x} and {y}.")
         with torch.no_grad():
             self.styles = model.encode(x, y).mean
         self.model, self.choices, self.labels = model, x, y
