@@ -572,7 +572,7 @@ def test_notebook_4s_log_probabilities_are_so_low_that_their_exponential_is_zero
         log_w, log_p = draw(BY_NAME["class_posterior"], size, seed)
         assert all(logs.max() < -800 for logs in (log_px, log_px_y, log_w))  # as the prompts say; exp(-746) is 0
         # whatever one shift is taken out, an image is left for which exp gives 0 or infinity, in float64, too
-        for logs in (log_px_y.T, log_w.amax((0, 2))):
+        for logs in (log_px_y.T, log_w.amax((0, 2))[None]):
             assert all(((logs - shift).exp() == 0).all(0).any() or (logs - shift).exp().isinf().any()
                        for shift in (-950.0, logs.max(), logs.min()))
             if size == 8:

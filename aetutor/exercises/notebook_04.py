@@ -199,17 +199,21 @@ def advantage(log_px, log_px_y, log_py, y):
 
 def _levels(g: torch.Generator, B: int) -> Tensor:
     """How likely the images are, in logs: the last so much less that no shift common to all saves them from exp."""
-    return -900 - 50 * uniform(g, B) - 1000 * (torch.arange(B) == B - 1)
+    return -900 - 20 * uniform(g, B) - 1000 * (torch.arange(B) == B - 1)
 
 
 def _partly_underflowed(reference):
-    """The sign of one shift for all images: right, but where exp gave 0 or infinity."""
+    """The sign of one shift for all images: right, but for NaN and infinity.
+
+    In the last image some classes may underflow and others not, or the smallest floats cost digits.
+    """
 
     def sign(*arguments) -> bool:
         want, got = reference(*arguments[:-1]), arguments[-1]
-        safe = got.isfinite()  # just above the smallest float, exp has few digits
-        close = (got - want).abs() < (1e-2 if safe.all() else 3)
-        return got.shape == want.shape and bool(close[safe].all())
+        allowed = torch.full_like(want, 1e-2)
+        allowed[-1] = 10
+        close = (got - want).abs() < allowed
+        return got.shape == want.shape and bool((close | ~got.isfinite()).all())
 
     return sign
 
