@@ -1463,6 +1463,11 @@ def test_a_result_of_another_shape_is_told_both_shapes():
     assert "Your result of shape (2,): [0.5, 0.5]; expected of shape (): 0.5." in message
 
 
+def test_a_large_result_of_another_shape_is_told_both_shapes_once():
+    message = mark("0.1", SUM, lambda x: torch.ones(2, 8)).message
+    assert "Your result: a tensor of shape (2, 8); expected of shape (): 0.5." in message
+
+
 def test_large_tensors_are_not_printed():
     big = Exercise(**vars(SUM) | {"inputs": lambda size, g: (torch.ones(13, dtype=torch.float64),)})
     assert "shows it: x = a tensor of shape (13,). Your result: 99;" in mark("0.1", big, lambda x: 99.0).message

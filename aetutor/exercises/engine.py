@@ -188,12 +188,22 @@ def _difference(got: Tensor, want: Tensor) -> str:
     same = got.squeeze().shape == want.squeeze().shape
     if same and want.numel() > LARGEST_SHOWN:
         got = got.reshape(want.shape)
-        gap = (got - want).abs().nan_to_num(nan=torch.inf, posinf=torch.inf)
-        gap[(got == want) | (got.isnan() & want.isnan())] = 0
-        at = [int(i) for i in torch.unravel_index(gap.argmax(), gap.shape)]
+        at = _furthest_off(got, want)
         return f"Your result, {_brief(got)}, is furthest off at {at}: {got[*at]:.6g} instead of {want[*at]:.6g}."
-    got_shape, want_shape = ("", "") if same else (f" of shape {tuple(one.shape)}" for one in (got, want))
+    got_shape, want_shape = ("", "") if same else (_shape(got), _shape(want))
     return f"Your result{got_shape}: {_brief(got)}; expected{want_shape}: {_brief(want)}."
+
+
+def _furthest_off(got: Tensor, want: Tensor) -> list[int]:
+    """The index of the largest difference; NaN or infinity differs most, where another number is expected."""
+    gap = (got - want).abs().nan_to_num(nan=torch.inf, posinf=torch.inf)
+    gap[(got == want) | (got.isnan() & want.isnan())] = 0
+    return [int(i) for i in torch.unravel_index(gap.argmax(), gap.shape)]
+
+
+def _shape(tensor: Tensor) -> str:
+    """The shape, where `_brief` does not tell it."""
+    return f" of shape {tuple(tensor.shape)}" if tensor.numel() <= LARGEST_SHOWN else ""
 
 
 def _brief(value) -> str:
