@@ -386,6 +386,15 @@ def conditional_elbo_by_torch_distributions(x, y, eps, encode, decode):
     return torch.cat(rows)
 
 
+def by_samples(x, y, eps, encode, decode):
+    mu, log_var = encode(x, y)
+    posterior = torch.distributions.Normal(mu, (log_var / 2).exp())
+    z = posterior.mean + posterior.stddev * eps
+    log_px_z = torch.distributions.Bernoulli(probs=decode(z, y)).log_prob(x).sum(-1)
+    log_p_z = torch.distributions.Normal(torch.zeros_like(mu), 1).log_prob(z).sum(-1)
+    return (log_px_z + log_p_z - posterior.log_prob(z).sum(-1)).mean(0)
+
+
 def test_conditional_elbo_is_that_of_torchs_distributions():
     agrees("conditional_elbo", conditional_elbo_by_torch_distributions)
 
@@ -550,9 +559,9 @@ def test_no_two_axes_of_notebook_4s_inputs_are_equally_long(size):
     x, _, eps, encode, _ = draw(BY_NAME["conditional_elbo"], size)
     assert len({1, *x.shape, *eps.shape}) == 5 and eps.shape[1:] == encode(x)[0].shape
     x, _, encode, _, C = draw(BY_NAME["in_all_classes"], size)
-    assert len({1, *x.shape, encode(x)[0].shape[1], C}) == 5
+    assert len({1, *x.shape, encode(x)[0].shape[1], C}) == 5 and C < 10
     features, y, C = draw(BY_NAME["with_label"], size)
-    assert len({1, *features.shape, C}) == 4
+    assert len({1, *features.shape, C}) == 4 and C < 10
     assert len({1, *draw(BY_NAME["advantage"], size)[1].shape}) == 3
     assert len({1, *draw(BY_NAME["class_posterior"], size)[0].shape}) == 4
 
@@ -561,7 +570,13 @@ def test_notebook_4s_log_probabilities_are_so_low_that_their_exponential_is_zero
     for seed, size in itertools.product(range(100), (1, 2, 3, 5, 8)):
         log_px, log_px_y, log_py, _ = draw(BY_NAME["advantage"], size, seed)
         log_w, log_p = draw(BY_NAME["class_posterior"], size, seed)
-        assert all((logs.exp() == 0).all() for logs in (log_px, log_px_y, log_w))
+        assert all(logs.max() < -800 for logs in (log_px, log_px_y, log_w))  # as the prompts say; exp(-746) is 0
+        # whatever one shift is taken out, an image is left for which exp gives 0 or infinity, in float64, too
+        for logs in (log_px_y.T, log_w.amax((0, 2))[None]):
+            assert all(((logs - shift).exp() == 0).all(0).any() or (logs - shift).exp().isinf().any()
+                       for shift in (-950.0, logs.max(), logs.min()))
+            if size == 8:
+                assert ((logs - logs.mean()).exp() == 0).all(0).any()
         assert all(logs.exp().sum().item() == pytest.approx(1) for logs in (log_py, log_p))
 
 
@@ -1111,12 +1126,16 @@ WRONG = [
     ("conditional_elbo", lambda x, y, eps, encode, decode: torch.distributions.Bernoulli(probs=outputs(
         *encode(x, y), eps, lambda z: decode(z, y))).log_prob(x).sum(-1).logsumexp(0) - math.log(len(eps))
      - gaussian_kl(*encode(x, y)), "the log of the mean instead of the mean of the logs"),
+    ("conditional_elbo", by_samples, "the KL by samples, too"),
     ("conditional_elbo", lambda x, y, eps, encode, decode: conditional_elbo_by_torch_distributions(
         x, y.flip(0), eps, encode, decode) - 1, None),
     ("with_label", lambda features, y, C: torch.cat([features, functional.one_hot(y)], 1),
      "as wide as this batch's highest label"),
     ("with_label", lambda features, y, C: torch.cat([features, torch.eye(int(y.max()) + 1)[y]], 1),
      "as wide as this batch's highest label"),
+    ("with_label", lambda features, y, C: torch.cat([features, torch.eye(10)[y]], 1), "always ten columns"),
+    ("with_label", lambda features, y, C: torch.hstack([features, functional.one_hot(y, num_classes=10)]),
+     "always ten columns"),
     ("with_label", lambda features, y, C: torch.column_stack([features, y]), "the label as one number"),
     ("with_label", lambda features, y, C: torch.cat([torch.eye(C)[y], features], 1),
      "the label in front of the features"),
@@ -1140,9 +1159,34 @@ WRONG = [
     ("advantage", lambda log_px, log_px_y, log_py, y: log_px_y.max(1).values - log_px, "the best class's p(x|y)"),
     ("advantage", lambda log_px, log_px_y, log_py, y: log_px - (log_px_y + log_py).logsumexp(1), "the wrong sign"),
     ("advantage", lambda log_px, log_px_y, log_py, y: (log_px_y + log_py).logsumexp(1) - log_px + 0.1, None),
+    ("advantage", lambda log_px, log_px_y, log_py, y: log_px - log_px_y.gather(1, y[:, None]).squeeze(1),
+     "log p(x|y) compared with log p(x), and the wrong sign"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: (log_px_y[torch.arange(len(y)), y] - log_px).mean(),
+     "log p(x|y) compared with log p(x), and the mean over the images"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: log_px_y[range(len(y)), y] - log_px - math.log(len(log_py)),
+     "log p(x|y) compared with log p(x), less log C"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: log_px_y.gather(1, y[:, None]) - log_px,
+     "log p(x|y) compared with log p(x) of every image"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: (log_px_y[:, y].T - log_px).T,
+     "log p(x|y) with the labels of all images"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: ((log_px_y + 950).exp() @ log_py.exp()).log() - 950 - log_px,
+     "one shift for all images"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: (
+        (log_px_y.double() + 950).exp() @ log_py.double().exp()).log() - 950 - log_px, "one shift for all images"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: (log_px_y - log_px_y.mean() + log_py).exp().sum(1).log()
+     + log_px_y.mean() - log_px, "one shift for all images"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: (
+        (log_px_y.double() - log_px_y.mean() + log_py).exp().sum(1).log() + log_px_y.mean() - log_px),
+     "one shift for all images"),
+    ("advantage", lambda log_px, log_px_y, log_py, y: (
+        (log_px_y - log_px_y.max() + log_py).exp().sum(1) + 1e-30).log() + log_px_y.max() - log_px, None),
     ("advantage", lambda log_px, log_px_y, log_py, y: torch.zeros(len(y)), None),
     ("information_bound", lambda log_probs, y: math.log(log_probs.shape[1]) - functional.nll_loss(log_probs, y),
      "log C instead of H(y)"),
+    ("information_bound", lambda log_probs, y: math.log(10) - functional.nll_loss(log_probs, y),
+     "log 10 instead of H(y)"),
+    ("information_bound", lambda log_probs, y: math.log(len(set(y.tolist()))) - functional.nll_loss(log_probs, y),
+     "the log of the number of classes that occur instead of H(y)"),
     ("information_bound", lambda log_probs, y: functional.nll_loss(log_probs, y), "the cross-entropy alone"),
     ("information_bound", lambda log_probs, y: -functional.cross_entropy(log_probs, y),
      "minus the cross-entropy, without H(y)"),
@@ -1167,6 +1211,31 @@ WRONG = [
      "the same answer for each image"),
     ("class_posterior", lambda log_w, log_py: log_w.log_softmax(0).logsumexp(0) + log_py,
      "the same answer for each image"),
+    ("class_posterior", lambda log_w, log_py: (log_w.log_softmax(0) + log_py).mean(0),
+     "normalised over z instead of y, averaged, and p(y) added"),
+    ("class_posterior", lambda log_w, log_py: (log_w.log_softmax(0) + log_py).mean(0).log_softmax(1),
+     "normalised over z, averaged, and normalised over y"),
+    ("class_posterior", lambda log_w, log_py: (log_w + log_py).log_softmax(0).sum(0),
+     "normalised over z instead of y, and summed"),
+    ("class_posterior", lambda log_w, log_py: log_w.log_softmax(0).mean(0),
+     "normalised over z instead of y, and averaged"),
+    ("class_posterior", lambda log_w, log_py: torch.log_softmax(log_w.sum(0) / len(log_w), 1),
+     "p(y) is forgotten, and the mean of the logs"),
+    ("class_posterior", lambda log_w, log_py: torch.log_softmax(log_w.max(0).values, 1),
+     "p(y) is forgotten, and the largest weight only"),
+    ("class_posterior", lambda log_w, log_py: torch.log_softmax(log_py.exp() * torch.logsumexp(log_w, 0), 1),
+     "p(y) multiplies the logs"),
+    ("class_posterior", lambda log_w, log_py: ((log_w + 950).exp().mean(0).log() - 950 + log_py).log_softmax(1),
+     "one shift for all images"),
+    ("class_posterior", lambda log_w, log_py: (
+        (log_w - log_w.mean()).exp().mean(0).log() + log_w.mean() + log_py).log_softmax(1), "one shift for all images"),
+    ("class_posterior", lambda log_w, log_py: (
+        (log_w.double() - log_w.mean()).exp().mean(0).log() + log_py).log_softmax(1), "one shift for all images"),
+    ("class_posterior", lambda log_w, log_py: (
+        (log_w - log_w.amax((0, 1))).exp().mean(0).log() + log_w.amax((0, 1)) + log_py).log_softmax(1),
+     "one shift for all images"),
+    ("class_posterior", lambda log_w, log_py: (
+        ((log_w - log_w.max()).exp().mean(0) + 1e-30).log() + log_py).log_softmax(1), None),
     ("class_posterior", lambda log_w, log_py: log_w.log_softmax(0), "normalised over z instead of y"),
     ("class_posterior", lambda log_w, log_py: log_w.logsumexp(0).log_softmax(-1), "p(y) is forgotten"),
     ("class_posterior", lambda log_w, log_py: (log_w.mean(0) + log_py).log_softmax(-1),
@@ -1186,6 +1255,17 @@ WRONG = [
         [decode(encode(x, y)[0], torch.full_like(y, c)) for c in range(C)]), "the first two axes exchanged"),
     ("in_all_classes", lambda x, y, encode, decode, C: torch.stack(
         [decode(encode(x)[0], torch.full_like(y, c)) for c in range(C)], 1), "no label for the encoder"),
+    ("in_all_classes", lambda x, y, encode, decode, C: decode(encode(x, y)[0][:, None]),
+     "no label for the decoder, and one image instead of C"),
+    ("in_all_classes", lambda x, y, encode, decode, C: decode(encode(x)[0][:, None]),
+     "no label at all, and one image instead of C"),
+    ("in_all_classes", lambda x, y, encode, decode, C: torch.stack([decode(encode(x)[0], y) for _ in range(C)], 1),
+     "no label for the encoder, and only the digit's own for the decoder, C times"),
+    ("in_all_classes", lambda x, y, encode, decode, C: torch.stack(
+        [decode(encode(x, torch.full_like(y, c))[0], y) for c in range(C)], 1),
+     "encoded with every label, and drawn with the digit's own"),
+    ("in_all_classes", lambda x, y, encode, decode, C: drawn_one_by_one(x, y, encode, decode, 10),
+     "always ten classes"),
     ("in_all_classes", lambda x, y, encode, decode, C: drawn_one_by_one(x, y, encode, decode, C).round(),
      "black and white instead of probabilities"),
     ("in_all_classes", lambda x, y, encode, decode, C: drawn_one_by_one(x, y, encode, decode, C).flip(1), None),
@@ -1383,9 +1463,50 @@ def test_a_result_of_another_shape_is_told_both_shapes():
     assert "Your result of shape (2,): [0.5, 0.5]; expected of shape (): 0.5." in message
 
 
+def test_a_large_result_of_another_shape_is_told_both_shapes_once():
+    message = mark("0.1", SUM, lambda x: torch.ones(2, 8)).message
+    assert "Your result: a tensor of shape (2, 8); expected of shape (): 0.5." in message
+
+
 def test_large_tensors_are_not_printed():
     big = Exercise(**vars(SUM) | {"inputs": lambda size, g: (torch.ones(13, dtype=torch.float64),)})
     assert "shows it: x = a tensor of shape (13,). Your result: 99;" in mark("0.1", big, lambda x: 99.0).message
+
+
+def furthest_off(*places):
+    """The message for an answer that is ones, as it should, but for other values at some places of a (2, 8) table."""
+    table = Exercise(**vars(SUM) | {"reference": lambda x: torch.ones(2, 8), "mistakes": {}})
+
+    def answer(x):
+        result = torch.ones(2, 8)
+        for place, value in places:
+            result[place] = value
+        return result[:, None]  # axes of length 1 do not matter
+
+    return mark("0.1", table, answer).message
+
+
+@pytest.mark.parametrize(("places", "told"), [
+    ([((0, 5), 0.25)], "at [0, 5]: 0.25 instead of 1."),
+    ([((0, 5), 0.25), ((1, 7), 3.0)], "at [1, 7]: 3 instead of 1."),
+    ([((0, 5), 0.25), ((1, 0), math.nan)], "at [1, 0]: nan instead of 1."),
+    ([((0, 5), 0.25), ((1, 2), -math.inf)], "at [1, 2]: -inf instead of 1."),
+    ([((1, 4), 1.00020001)], "at [1, 4]: 1.0002 instead of 1."),
+])
+def test_of_a_large_result_the_entry_that_differs_most_is_shown(places, told):
+    assert furthest_off(*places).endswith(f"Your result, a tensor of shape (2, 8), is furthest off {told}")
+
+
+def test_where_nothing_finite_is_expected_the_other_entries_count():
+    want = torch.full((13,), -math.inf)
+    want[:2] = torch.tensor([math.nan, 2.0])
+    table = Exercise(**vars(SUM) | {"reference": lambda x: want.clone(), "mistakes": {}})
+    assert "at [1]: 3 instead of 2." in mark("0.1", table, lambda x: want + (want == 2)).message
+
+
+def test_integers_are_shown_as_integers():
+    labels = Exercise(**vars(SUM) | {"inputs": lambda size, g: (torch.arange(2, size + 3),)})
+    assert "shows it: x = [2, 3]. Your" in mark("0.1", labels, lambda x: x.sum() + 7).message
 
 
 def test_inputs_are_fresh_each_time():

@@ -16,6 +16,7 @@ from aetutor.verify import to_tensor
 
 SIZES = (1, 2, 3, 5, 8)
 DTYPES = (torch.float64, torch.float32)
+LARGEST_SHOWN = 12  # entries of a tensor
 
 
 @dataclass(frozen=True)
@@ -176,18 +177,41 @@ def _counterexample(exercise: Exercise, trial: tuple, got: Tensor, want: Tensor)
     if not trial:
         direction = ": it is larger" if want.sum() > got.sum() else ": it is smaller" if want.sum() < got.sum() else ""
         return f"{_brief(got)} is not the number{direction}."
-    shapes = f" of shape {tuple(got.shape)}", f" of shape {tuple(want.shape)}"
-    got_shape, want_shape = shapes if got.squeeze().shape != want.squeeze().shape else ("", "")
     single = " (in float32)" if any(isinstance(a, Tensor) and a.dtype == torch.float32 for a in trial) else ""
     arguments = zip(inspect.signature(exercise.reference).parameters, map(_brief, trial), strict=True)
     return (f"The smallest input that shows it{single}: {', '.join(f'{name} = {value}' for name, value in arguments)}. "
-            f"Your result{got_shape}: {_brief(got)}; expected{want_shape}: {_brief(want)}.")
+            f"{_difference(got, want)}")
+
+
+def _difference(got: Tensor, want: Tensor) -> str:
+    """Both results, or of large ones of the same shape the entry where they differ most."""
+    same = got.squeeze().shape == want.squeeze().shape
+    if same and want.numel() > LARGEST_SHOWN:
+        got = got.reshape(want.shape)
+        at = _furthest_off(got, want)
+        return f"Your result, {_brief(got)}, is furthest off at {at}: {got[*at]:.6g} instead of {want[*at]:.6g}."
+    got_shape, want_shape = ("", "") if same else (_shape(got), _shape(want))
+    return f"Your result{got_shape}: {_brief(got)}; expected{want_shape}: {_brief(want)}."
+
+
+def _furthest_off(got: Tensor, want: Tensor) -> list[int]:
+    """The index of the largest difference; NaN or infinity differs most, where another number is expected."""
+    gap = (got - want).abs().nan_to_num(nan=torch.inf, posinf=torch.inf)
+    gap[(got == want) | (got.isnan() & want.isnan())] = 0
+    return [int(i) for i in torch.unravel_index(gap.argmax(), gap.shape)]
+
+
+def _shape(tensor: Tensor) -> str:
+    """The shape, where `_brief` does not tell it."""
+    return f" of shape {tuple(tensor.shape)}" if tensor.numel() <= LARGEST_SHOWN else ""
 
 
 def _brief(value) -> str:
     if isinstance(value, Tensor):
-        if value.numel() > 12:
+        if value.numel() > LARGEST_SHOWN:
             return "a tensor of shape " + str(tuple(value.shape))
+        if not value.is_floating_point():
+            return str(value.tolist())
         numbers = value.double().round(decimals=4).tolist()
         return f"{numbers:g}" if value.dim() == 0 else str(numbers)
     if isinstance(value, float):

@@ -66,6 +66,14 @@ def _with_label(mistake):
     return lambda x, y, eps, encode, decode: mistake(x, *encode(x, y), eps, lambda z: decode(z, y))
 
 
+def _kl_by_samples(x, y, eps, encode, decode):
+    """The first line of (4.2) over the S samples: E[log p(x|z, y) + log p(z) - log q(z|x, y)]."""
+    mu, log_var = encode(x, y)
+    z = mu + (log_var / 2).exp() * eps
+    log_px_z = (x * decode(z, y).log() + (1 - x) * (1 - decode(z, y)).log()).sum(-1)
+    return (log_px_z + (eps**2 + log_var - z**2).sum(-1) / 2).mean(0)
+
+
 def _told(why: str) -> str:
     """What exercise 3.3 tells, with the label in its formulas."""
     for old, new in (("(3.6)", "(4.2)"), ("q(z|x)", "q(z|x, y)"), ("p(x|z)", "p(x|z, y)")):
@@ -87,6 +95,7 @@ EXERCISE_1 = Exercise(
         "the label is given to the decoder only":
             lambda x, y, eps, encode, decode: elbo_from_noise(x, *encode(x), eps, lambda z: decode(z, y)),
         "no label at all": lambda x, y, eps, encode, decode: elbo_from_noise(x, *encode(x), eps, decode),
+        "the KL by samples, too": _kl_by_samples,
         **{name: _with_label(mistake) for name, mistake in notebook_03.EXERCISE_3.mistakes.items()},
     },
     why={
@@ -95,6 +104,7 @@ EXERCISE_1 = Exercise(
         "the label is given to the decoder only":
             "With q(z|x) that is a bound on log p(x|y), too, but not (4.2), whose q(z|x, y) is told the label.",
         "no label at all": "That is the ELBO (3.6) of an unconditional model. Give y to `encode` and to `decode`.",
+        "the KL by samples, too": "Unbiased as well, but noisier: use the closed form (3.7), as the task says.",
         **{name: _told(why) for name, why in notebook_03.EXERCISE_3.why.items()},
     },
 )
@@ -108,12 +118,16 @@ def with_label(features, y, num_classes):
 
 
 def _label_inputs(size: int, g: torch.Generator) -> tuple:
-    """B, F and C are all different. The highest class occurs at even sizes only, and the first label is always 2."""
-    y = torch.randint(size + 3, (size + 1,), generator=g)
+    """B, F and C are all different, and C is below 10: a column for each of ten classes is another shape, no error.
+
+    The highest class occurs at even sizes only, and the first label is always 2.
+    """
+    C = min(size + 4, 8)
+    y = torch.randint(C - 1, (size + 1,), generator=g)
     y[0] = 2
     if size % 2 == 0:
-        y[-1] = size + 3
-    return normal(g, size + 1, size + 2), y, size + 4
+        y[-1] = C - 1
+    return normal(g, size + 1, size + 2), y, C
 
 
 def _beside(columns):
@@ -135,6 +149,7 @@ EXERCISE_2 = Exercise(
         "as wide as this batch's highest label": _beside(lambda y, C: functional.one_hot(y)),
         "as wide as the number of classes in this batch":
             _beside(lambda y, C: functional.one_hot(y.unique(return_inverse=True)[1])),
+        "always ten columns": _beside(lambda y, C: functional.one_hot(y, 10)),
         "the label as one number": _beside(lambda y, C: y[:, None]),
         "the label as one number, divided by C": _beside(lambda y, C: y[:, None] / C),
         "the label in each of the C columns": _beside(lambda y, C: y[:, None].expand(-1, C)),
@@ -154,6 +169,7 @@ EXERCISE_2 = Exercise(
             "have C columns for the label, whatever the batch.",
         "as wide as the number of classes in this batch":
             "A class has the same column in every batch: C columns, also where a class does not occur.",
+        "always ten columns": "MNIST has ten classes, other images have fewer or more: num_classes columns.",
         "the label as one number":
             "One number puts the classes on a line, with 4 between 3 and 5: one weight could only push along it. "
             "A one-hot vector gives each class a weight of its own.",
@@ -181,10 +197,31 @@ def advantage(log_px, log_px_y, log_py, y):
     return (log_px_y + log_py).logsumexp(1) - log_px
 
 
+def _levels(g: torch.Generator, B: int) -> Tensor:
+    """How likely the images are, in logs: the last so much less that no shift common to all saves them from exp."""
+    return -900 - 20 * uniform(g, B) - 1000 * (torch.arange(B) == B - 1)
+
+
+def _partly_underflowed(reference):
+    """The sign of one shift for all images: right, but for NaN and infinity.
+
+    In the last image some classes may underflow and others not, or the smallest floats cost digits.
+    """
+
+    def sign(*arguments) -> bool:
+        want, got = reference(*arguments[:-1]), arguments[-1]
+        allowed = torch.full_like(want, 1e-2)
+        allowed[-1] = 10
+        close = (got - want).abs() < allowed
+        return got.shape == want.shape and bool((close | ~got.isfinite()).all())
+
+    return sign
+
+
 def _advantage_inputs(size: int, g: torch.Generator) -> tuple:
     """Logs so low that exp gives 0 in float64, too; every other image is worse in the conditional model."""
     B, C = size + 1, size + 3
-    log_px, sign = -900 - 100 * uniform(g, B), (-1) ** torch.arange(B)
+    log_px, sign = _levels(g, B), (-1) ** torch.arange(B)
     log_px_y = (log_px + sign * (15 + 20 * uniform(g, B)))[:, None] + 1.5 * normal(g, B, C)
     return log_px, log_px_y, (1.5 * normal(g, C)).log_softmax(0), torch.randint(C, (B,), generator=g)
 
@@ -204,14 +241,28 @@ EXERCISE_3 = Exercise(
     prompt="Write `advantage(log_px, log_px_y, log_py, y)`: log p(x) of B images in an unconditional model, (B,); in a "
            "conditional one log p(x|y') of each image with each of C labels y', (B, C); log p(y'), (C,); the images' "
            "own labels y, (B,). By how many nats does the conditional model explain each image better, when neither "
-           "is told the label? Return (B,). Not every argument need be used. The log-probabilities of an image are "
-           "near -1000.",
+           "is told the label? Return (B,). Not every argument need be used. The log-probabilities are all "
+           "below -800, and those of two images may differ by 1000.",
     inputs=_advantage_inputs,
     reference=advantage,
-    signs={"exponentiated first": _underflowed},
+    signs={"exponentiated first": _underflowed, "one shift for all images": _partly_underflowed(advantage)},
     mistakes={
         "exponentiated first": _less_log_px(lambda log_px_y, log_py: (log_px_y + log_py).exp().sum(1).log()),
+        "one shift for all images": _less_log_px(lambda log_px_y, log_py: (
+            (log_px_y - log_px_y.max()).exp() @ log_py.exp()).log() + log_px_y.max()),
         "log p(x|y) compared with log p(x)": lambda log_px, log_px_y, log_py, y: _own(log_px_y, y) - log_px,
+        "log p(x|y) compared with log p(x), and the wrong sign":
+            lambda log_px, log_px_y, log_py, y: log_px - _own(log_px_y, y),
+        "log p(x|y) compared with log p(x), and the mean over the images":
+            lambda log_px, log_px_y, log_py, y: (_own(log_px_y, y) - log_px).mean(),
+        "log p(x|y) compared with log p(x), less log C":
+            lambda log_px, log_px_y, log_py, y: _own(log_px_y, y) - log(len(log_py)) - log_px,
+        "log p(x|y) compared with log p(x) of every image":
+            lambda log_px, log_px_y, log_py, y: _own(log_px_y, y)[:, None] - log_px,
+        "log p(x|y) with the labels of all images":
+            lambda log_px, log_px_y, log_py, y: log_px_y[:, y] - log_px[:, None],
+        "log p(x|y) with the labels of all images, and log p(x) of every image":
+            lambda log_px, log_px_y, log_py, y: log_px_y[:, y] - log_px,
         "log p(x, y) compared with log p(x)": lambda log_px, log_px_y, log_py, y: _own(log_px_y + log_py, y) - log_px,
         "log p(x|y) compared with log p(x) of the same model":
             lambda log_px, log_px_y, log_py, y: _own(log_px_y, y) - (log_px_y + log_py).logsumexp(1),
@@ -240,9 +291,30 @@ EXERCISE_3 = Exercise(
     why={
         "exponentiated first":
             "exp(-900) is too small for a float and becomes 0. Add and subtract the logs, and use torch.logsumexp.",
+        "one shift for all images":
+            "Two images' logs differ by 1000: what saves one from exp gives 0 or infinity for the other. "
+            "torch.logsumexp takes out each image's largest.",
         "log p(x|y) compared with log p(x)":
             "Your conditional model is told the label, the other is not: it gets up to -log p(y) nats for nothing. "
             "Sum over the labels, equation (4.4).",
+        "log p(x|y) compared with log p(x), and the wrong sign":
+            "Your conditional model is told the label, the other is not: sum over the labels, equation (4.4). And its "
+            "log p(x) comes first: positive where it explains the image better.",
+        "log p(x|y) compared with log p(x), and the mean over the images":
+            "Your conditional model is told the label, the other is not: sum over the labels, equation (4.4). And "
+            "leave the batch axis: one number for each image.",
+        "log p(x|y) compared with log p(x), less log C":
+            "That takes log p(y) for -log C, and the true label's p(x, y) for p(x). Sum over all labels with their "
+            "p(y), equation (4.4).",
+        "log p(x|y) compared with log p(x) of every image":
+            "(B, 1) less (B,) is (B, B), each image with each: squeeze the axis that `gather` leaves. And neither "
+            "model is told the label: sum over the labels, equation (4.4).",
+        "log p(x|y) with the labels of all images":
+            "`log_px_y[:, y]` is (B, B), each image with each label of the batch. Sum over all C labels instead, "
+            "equation (4.4).",
+        "log p(x|y) with the labels of all images, and log p(x) of every image":
+            "`log_px_y[:, y]` is (B, B), each image with each label of the batch. Sum over all C labels instead, "
+            "equation (4.4).",
         "log p(x, y) compared with log p(x)":
             "That makes the conditional model explain the label, too. Sum p(x, y) over all labels, equation (4.4).",
         "log p(x|y) compared with log p(x) of the same model":
@@ -332,6 +404,9 @@ EXERCISE_4 = Exercise(
     mistakes={
         "0 · log 0 gives NaN": _with_entropy(_entropy_with_nan),
         "log C instead of H(y)": _with_entropy(lambda log_probs, y: log(log_probs.shape[1])),
+        "log 10 instead of H(y)": _with_entropy(lambda log_probs, y: log(10)),
+        "the log of the number of classes that occur instead of H(y)":
+            _with_entropy(lambda log_probs, y: log(len(y.unique()))),
         "minus the cross-entropy, without H(y)": _with_entropy(lambda log_probs, y: 0),
         "the cross-entropy alone": lambda log_probs, y: -_own(log_probs, y).mean(),
         "the entropy alone": _label_entropy,
@@ -363,6 +438,10 @@ EXERCISE_4 = Exercise(
         "0 · log 0 gives NaN":
             "A class that does not occur adds 0 to H(y), the limit; a computer says 0 · (-∞) = NaN: use torch.xlogy.",
         "log C instead of H(y)": "H(y) is log C only if all classes are equally frequent, and less otherwise.",
+        "log 10 instead of H(y)":
+            "H(y) is log 10 only if there are ten classes, all equally frequent. Take the frequencies in y.",
+        "the log of the number of classes that occur instead of H(y)":
+            "H(y) is that only if these classes are equally frequent, and less otherwise.",
         "minus the cross-entropy, without H(y)":
             "What is learned is what was unknown before, H(y), less what is left, the cross-entropy.",
         "the cross-entropy alone": "That is what is left unknown. Subtract it from what was unknown before, H(y).",
@@ -406,7 +485,7 @@ def _class_inputs(size: int, g: torch.Generator) -> tuple:
     """Weights so low that exp gives 0 in float64, too; S, B and C are all different, and classes 5 nats apart."""
     S, B, C = size + 2, size + 1, size + 3
     rank = uniform(g, B, C).argsort(1)
-    log_w = -900 - 100 * uniform(g, B, 1) - 5 * rank + 1.5 * normal(g, S, B, C)
+    log_w = _levels(g, B)[:, None] - 5 * rank + 1.5 * normal(g, S, B, C)
     return log_w, (1.5 * normal(g, C)).log_softmax(0)
 
 
@@ -427,15 +506,21 @@ def _all_alike(log_w, log_py, result) -> bool:
 EXERCISE_5 = Exercise(
     prompt="Write `class_posterior(log_w, log_py)`: the logs of importance weights, log p(x|z, y) + log p(z) - "
            "log q(z|x, y), of S draws z for each of B images with each of C labels, (S, B, C), and log p(y), (C,). The "
-           "mean weight estimates p(x|y). Return log p(y|x) by (4.6), (B, C). The log weights are near -1000.",
+           "mean weight estimates p(x|y). Return log p(y|x) by (4.6), (B, C). The log weights are all below "
+           "-800, and those of two images may differ by 1000.",
     inputs=_class_inputs,
     reference=class_posterior,
     signs={"exponentiated first": lambda log_w, log_py, result: not result.isfinite().any(),
+           "one shift for all images": _partly_underflowed(class_posterior),
            "the same answer for each image": _all_alike},
     mistakes={
         "exponentiated first": _posterior(lambda log_w: log_w.exp().mean(0).log()),
+        "one shift for all images": _posterior(lambda log_w: (log_w - log_w.max()).exp().mean(0).log()),
         "the same answer for each image": lambda log_w, log_py: log_py.expand(log_w.shape[1:]),
         "p(y) is forgotten": lambda log_w, log_py: log_w.logsumexp(0).log_softmax(1),
+        "p(y) is forgotten, and the mean of the logs": lambda log_w, log_py: log_w.mean(0).log_softmax(1),
+        "p(y) is forgotten, and the largest weight only": lambda log_w, log_py: log_w.amax(0).log_softmax(1),
+        "p(y) multiplies the logs": lambda log_w, log_py: (log_w.logsumexp(0) * log_py.exp()).log_softmax(1),
         "not normalised": _of_joint(lambda joint: joint),
         "not normalised, and the sum of the weights": lambda log_w, log_py: log_w.logsumexp(0) + log_py,
         "not normalised, and p(y) is forgotten": lambda log_w, log_py: log_w.logsumexp(0) - log(len(log_w)),
@@ -449,6 +534,13 @@ EXERCISE_5 = Exercise(
         "normalised over z instead of y": lambda log_w, log_py: (log_w + log_py).log_softmax(0),
         "normalised over z instead of y, and averaged":
             lambda log_w, log_py: (log_w + log_py).log_softmax(0).mean(0),
+        "normalised over z instead of y, and summed": lambda log_w, log_py: log_w.log_softmax(0).sum(0),
+        "normalised over z instead of y, averaged, and p(y) added":
+            lambda log_w, log_py: log_w.log_softmax(0).mean(0) + log_py,
+        "normalised over z, averaged, and normalised over y":
+            _posterior(lambda log_w: log_w.log_softmax(0).mean(0)),
+        "normalised over z, averaged, and normalised over y without p(y)":
+            lambda log_w, log_py: log_w.log_softmax(0).mean(0).log_softmax(1),
         "normalised over z and y together":
             lambda log_w, log_py: (log_w + log_py) - (log_w + log_py).logsumexp((0, 2), keepdim=True),
         "the posteriors of single draws": lambda log_w, log_py: (log_w + log_py).log_softmax(2),
@@ -465,10 +557,18 @@ EXERCISE_5 = Exercise(
     why={
         "exponentiated first":
             "exp(-900) is too small for a float and becomes 0, and 0/0 is NaN. Use torch.logsumexp and log_softmax.",
+        "one shift for all images":
+            "Two images' logs differ by 1000: what saves one from exp gives 0 or infinity for the other. "
+            "torch.logsumexp takes out each image's largest.",
         "the same answer for each image":
             "Your result does not depend on the image. Has exp(-900) become 0, and a small number taken its place? "
             "Or were the weights normalised over z, so that their sum is always 1?",
         "p(y) is forgotten": "Bayes' rule (4.6) weighs p(x|y) with p(y): a rare class needs a better fit.",
+        "p(y) is forgotten, and the mean of the logs":
+            "Average the weights, not their logs: torch.logsumexp. And add log p(y), equation (4.6).",
+        "p(y) is forgotten, and the largest weight only":
+            "Average all weights: torch.logsumexp. And add log p(y), equation (4.6).",
+        "p(y) multiplies the logs": "p(y) multiplies p(x|y): to its logarithm log p(y) is added.",
         "not normalised": "That is log p(x, y). Divide by p(x), the sum over y: log_softmax along the classes.",
         "not normalised, and the sum of the weights": "Divide by p(x), the sum over y: log_softmax along the classes.",
         "not normalised, and p(y) is forgotten": "That is log p(x|y). Add log p(y), and divide by the sum over y.",
@@ -485,6 +585,17 @@ EXERCISE_5 = Exercise(
         "normalised over z instead of y": "Axis 0 is the draws z: average over it. p(y|x) sums to one over y.",
         "normalised over z instead of y, and averaged":
             "Average the weights over z, axis 0, and normalise over y: p(y|x) sums to one over the classes.",
+        "normalised over z instead of y, and summed":
+            "Average the weights over z, axis 0, and normalise over y: p(y|x) sums to one over the classes.",
+        "normalised over z instead of y, averaged, and p(y) added":
+            "Over z nothing is normalised: that takes away how well each class fits. Average the weights, add log "
+            "p(y), and normalise over y.",
+        "normalised over z, averaged, and normalised over y":
+            "Over z nothing is normalised: that takes away how well each class fits. Average the weights: "
+            "torch.logsumexp along axis 0.",
+        "normalised over z, averaged, and normalised over y without p(y)":
+            "Over z nothing is normalised: that takes away how well each class fits. Average the weights: "
+            "torch.logsumexp along axis 0. And add log p(y).",
         "normalised over z and y together": "Average over z first, axis 0; then normalise over y.",
         "the posteriors of single draws": "Average the weights over the draws, axis 0, before normalising.",
         "the mean of the single draws' posteriors":
@@ -508,8 +619,8 @@ def in_all_classes(x, y, encode, decode, num_classes):
 
 
 def _style_inputs(size: int, g: torch.Generator) -> tuple:
-    """B, C, D and K are all different."""
-    B, D, K, C = size + 1, size + 5, size + 2, size + 3
+    """B, C, D and K are all different, and C is below 10."""
+    B, D, K, C = size + 1, size + 5, size + 2, min(size + 3, 8)
     x = (uniform(g, B, D) < 0.4).double()
     return x, torch.randint(C, (B,), generator=g), *_networks(D, K), C
 
@@ -551,6 +662,16 @@ EXERCISE_6 = Exercise(
         "no label for the decoder":
             lambda x, y, encode, decode, C: decode(encode(x, y)[0])[:, None].expand(-1, C, -1),
         "no label at all": lambda x, y, encode, decode, C: decode(encode(x)[0])[:, None].expand(-1, C, -1),
+        "no label for the decoder, and one image instead of C":
+            lambda x, y, encode, decode, C: decode(encode(x, y)[0]),
+        "no label at all, and one image instead of C": lambda x, y, encode, decode, C: decode(encode(x)[0]),
+        "no label for the encoder, and only the digit's own for the decoder":
+            lambda x, y, encode, decode, C: decode(encode(x)[0], y),
+        "no label for the encoder, and only the digit's own for the decoder, C times":
+            lambda x, y, encode, decode, C: decode(encode(x)[0], y)[:, None].expand(-1, C, -1),
+        "encoded with every label, and drawn with the digit's own": lambda x, y, encode, decode, C: (
+            decode(encode(x[:, None], torch.arange(C))[0], y[:, None])),
+        "always ten classes": _with_labels(lambda y, C: torch.arange(10)),
         "drawn with the batch's labels instead of all classes": _with_labels(lambda y, C: y),
         "classes counted from 1": _with_labels(lambda y, C: torch.arange(1, C + 1)),
         "one class too many": _with_labels(lambda y, C: torch.arange(C + 1)),
@@ -577,6 +698,17 @@ EXERCISE_6 = Exercise(
         "no label for the encoder": "The style is the mean of q(z|x, y): `encode` needs the digit's own label.",
         "no label for the decoder": "`decode` draws the class that it is told: give it each of 0 … C - 1.",
         "no label at all": "`encode` needs the digit's own label, `decode` the class to draw.",
+        "no label for the decoder, and one image instead of C":
+            "`decode` draws the class that it is told: give it each of 0 … C - 1.",
+        "no label at all, and one image instead of C":
+            "`encode` needs the digit's own label, `decode` each class to draw, 0 … C - 1.",
+        "no label for the encoder, and only the digit's own for the decoder":
+            "`encode` needs the digit's own label, `decode` each class to draw, 0 … C - 1.",
+        "no label for the encoder, and only the digit's own for the decoder, C times":
+            "`encode` needs the digit's own label, `decode` each class to draw, 0 … C - 1.",
+        "encoded with every label, and drawn with the digit's own":
+            "The other way round: `encode` is told what the digit is, `decode` what to draw.",
+        "always ten classes": "MNIST has ten classes, other images have fewer or more: torch.arange(num_classes).",
         "drawn with the batch's labels instead of all classes":
             "All classes are torch.arange(num_classes). y is the labels of the images in this batch.",
         "classes counted from 1": "Classes are counted from 0: torch.arange(num_classes).",
