@@ -202,10 +202,11 @@ class CVAE(VAE):
         return self.decode(self.encode(x, y).mean, y).mean
 
     def sample(self, y: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """A new image of each label's class, `(B,)` -> `(B, C, H, W)`: the mean of p(x|z, y), z from the prior."""
+        """A new image of each label's class, the mean of p(x|z, y) for z from the prior: `(…,)` -> `(…, C, H, W)`.
+
+        Labels of any shape, such as `(B,)`: they are class indices, and a one-hot matrix would be read as such.
+        """
         self._check_labels(y)
-        if y.dim() != 1:
-            raise ValueError(f"sample takes a class index for each new image, (B,); got shape {tuple(y.shape)}.")
         return self.decode(self._standard_normal(y.shape, generator), y).mean
 
     def _with_label(self, features: Tensor, y: Tensor | None) -> Tensor:

@@ -466,9 +466,7 @@ def test_labels_that_are_none_are_named(y, sentence):
 
 
 @pytest.mark.parametrize(("y", "sentence"), [(16, "needs the labels y.*; got 16"), (None, "got none"),
-                                             (torch.tensor([3]), "must lie in 0…2"), (torch.zeros(2), "be integers"),
-                                             (torch.eye(3).long(), r"for each new image, \(B,\); got shape \(3, 3\)"),
-                                             (torch.tensor(2), r"for each new image, \(B,\); got shape \(\)")])
+                                             (torch.tensor([3]), "must lie in 0…2"), (torch.zeros(2), "be integers")])
 def test_samples_need_labels_not_a_count(y, sentence):
     with pytest.raises(ValueError, match=sentence):
         conditional().sample(y)
