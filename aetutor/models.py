@@ -202,10 +202,7 @@ class CVAE(VAE):
         return self.decode(self.encode(x, y).mean, y).mean
 
     def sample(self, y: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """A new image of each label's class, the mean of p(x|z, y) for z from the prior: `(…,)` -> `(…, C, H, W)`.
-
-        Labels of any shape, such as `(B,)`: they are class indices, and a one-hot matrix would be read as such.
-        """
+        """A new image of each label's class, the mean of p(x|z, y) for z from the prior: `(…,)` -> `(…, C, H, W)`."""
         self._check_labels(y)
         return self.decode(self._standard_normal(y.shape, generator), y).mean
 
