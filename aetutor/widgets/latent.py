@@ -165,7 +165,7 @@ class StyleExplorer(Explorer):
         reach: the two sliders add numbers from -reach to reach to two coordinates of z.
 
     Of a model with more than two, they are the two in which the styles of x vary most. Raises ValueError for a model
-    without labels or with one dimension, without images, or for labels of another number.
+    without labels or with one dimension, without images, for labels of another number, or a reach that is not positive.
     """
 
     def __init__(self, model, x: Tensor, y: Tensor, reach: float = 3.0):
