@@ -79,8 +79,9 @@ def _draw(sampler, x: Tensor, generator: torch.Generator | None) -> Tensor:
 def _check(x: Tensor, level: float, largest: float) -> None:
     if not isinstance(x, Tensor) or not x.is_floating_point():
         given = getattr(x, "dtype", type(x).__name__)
-        raise ValueError(f"Corruptions take tensors of float images; got {given}: convert them with "
-                         "aetutor.data.to_unit.")
+        raise ValueError(
+            f"Corruptions take tensors of float images; got {given}: convert them with aetutor.data.to_unit."
+        )
     _check_level(level, largest)
 
 

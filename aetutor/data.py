@@ -44,8 +44,10 @@ class ImageData:
         return replace(self, **moved)
 
     def __repr__(self):
-        return (f"{self.name}: {len(self.train_x):,} training and {len(self.test_x):,} test images of shape "
-                f"{tuple(self.train_x.shape[1:])}, {len(self.class_names)} classes")
+        return (
+            f"{self.name}: {len(self.train_x):,} training and {len(self.test_x):,} test images of shape "
+            f"{tuple(self.train_x.shape[1:])}, {len(self.class_names)} classes"
+        )
 
 
 def load(name: str, *, root: str | Path | None = None, download: bool = False) -> ImageData:
@@ -66,8 +68,10 @@ def load(name: str, *, root: str | Path | None = None, download: bool = False) -
 def to_unit(x: Tensor) -> Tensor:
     """uint8 images 0…255 -> float32 in [0, 1], any shape. Raises TypeError for any other dtype."""
     if not isinstance(x, Tensor) or x.dtype != torch.uint8:
-        raise TypeError("to_unit takes a tensor of uint8 images, with values 0…255; got a "
-                        f"{type(x).__name__} of {getattr(x, 'dtype', 'no dtype')}.")
+        raise TypeError(
+            "to_unit takes a tensor of uint8 images, with values 0…255; got a "
+            f"{type(x).__name__} of {getattr(x, 'dtype', 'no dtype')}."
+        )
     return x.float() / 255
 
 
@@ -147,11 +151,15 @@ def one_hot(y: Tensor, num_classes: int) -> Tensor:
     Raises ValueError for labels that are not integers in 0…num_classes-1.
     """
     if y.dtype.is_floating_point or y.dtype == torch.bool:
-        raise ValueError(f"Labels must be integers 0…{num_classes - 1}; got {y.dtype}: convert them with "
-                         ".long(), or a one-hot matrix with .argmax(-1).")
+        raise ValueError(
+            f"Labels must be integers 0…{num_classes - 1}; got {y.dtype}: convert them with "
+            ".long(), or a one-hot matrix with .argmax(-1)."
+        )
     if y.numel() and not 0 <= y.min() <= y.max() < num_classes:
-        raise ValueError(f"Labels must lie in 0…{num_classes - 1}; got values from {y.min()} to {y.max()}: "
-                         "correct them, or give a larger num_classes.")
+        raise ValueError(
+            f"Labels must lie in 0…{num_classes - 1}; got values from {y.min()} to {y.max()}: "
+            "correct them, or give a larger num_classes."
+        )
     return torch.nn.functional.one_hot(y.long(), num_classes).float()
 
 
@@ -190,8 +198,10 @@ def _read_idx(name: str, sums: dict[str, str]) -> Tensor:
 
 
 def _damaged(path: Path, what: str) -> str:
-    return (f"The MNIST file {path} {what}: restore it with `git checkout -- aetutor/mnist` in a clone, "
-            "or install aetutor again.")
+    return (
+        f"The MNIST file {path} {what}: restore it with `git checkout -- aetutor/mnist` in a clone, "
+        "or install aetutor again."
+    )
 
 
 def _load_torchvision(name: str, root: Path, download: bool) -> ImageData:
@@ -209,7 +219,8 @@ def _load_torchvision(name: str, root: Path, download: bool) -> ImageData:
         raise DataError(
             f"{name} is not (or not whole) below {root}: put {', '.join(files)} into {root / folder}, or call "
             f"load({name!r}, root=…, download=True) where there is a network. torchvision said: "
-            f"{' '.join(str(error).split())}") from None
+            f"{' '.join(str(error).split())}"
+        ) from None
     (train_x, train_y), (test_x, test_y) = _tensors(train), _tensors(test)
     return ImageData(name, train_x, train_y, test_x, test_y, tuple(train.classes))
 

@@ -12,8 +12,21 @@ from aetutor.objectives import check_samples, importance_weights, posterior
 from aetutor.probe import Probe, linear_probe
 from aetutor.quadrature import batches, check_labels, check_plane, is_narrow, log_joint, narrow_elbo, refine
 
-__all__ = ["Evidence", "OptimalMemory", "Probe", "active_units", "linear_probe", "log_likelihoods", "log_px_importance",
-           "log_px_quadrature", "median_filter", "posterior_grid", "psnr", "psnr_by_level", "squared_error"]
+__all__ = [
+    "Evidence",
+    "OptimalMemory",
+    "Probe",
+    "active_units",
+    "linear_probe",
+    "log_likelihoods",
+    "log_px_importance",
+    "log_px_quadrature",
+    "median_filter",
+    "posterior_grid",
+    "psnr",
+    "psnr_by_level",
+    "squared_error",
+]
 
 Denoiser = Callable[[Tensor, str, float], Tensor]  # (noisy images (B, C, H, W), kind, level) -> (B, C, H, W)
 CODES = 20_000  # decoded at a time: 63 MB for 784 pixels
@@ -56,16 +69,23 @@ def median_filter(x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def psnr_by_level(x: Tensor, methods: Mapping[str, Denoiser], kind: str, levels: Sequence[float],
-                  generator: torch.Generator | None = None) -> dict[str, list[float]]:
+def psnr_by_level(
+    x: Tensor,
+    methods: Mapping[str, Denoiser],
+    kind: str,
+    levels: Sequence[float],
+    generator: torch.Generator | None = None,
+) -> dict[str, list[float]]:
     """name -> the mean PSNR in dB at each level: images x `(N, C, H, W)` spoilt by `kind`, and restored by each method.
 
     All methods see the same noisy images. The mean is inf as soon as one image comes back without any error. Raises
     ValueError for an unknown kind, or a level that it does not take.
     """
     noisy = [corruption.of_kind(kind)(x, level, generator) for level in levels]
-    return {name: [psnr(x, f(x_tilde, kind, level)).mean().item()
-                   for x_tilde, level in zip(noisy, levels, strict=True)] for name, f in methods.items()}
+    return {
+        name: [psnr(x, f(x_tilde, kind, level)).mean().item() for x_tilde, level in zip(noisy, levels, strict=True)]
+        for name, f in methods.items()
+    }
 
 
 class OptimalMemory:
@@ -101,9 +121,11 @@ class OptimalMemory:
         than the memory's, or a negative sigma.
         """
         if x_tilde.shape[1:] != self.images.shape[1:] or x_tilde.dtype != self.images.dtype:
-            raise ValueError(f"The memory takes {self.images.dtype} images of shape (B, "
-                             f"{', '.join(map(str, self.images.shape[1:]))}); got {x_tilde.dtype} of shape "
-                             f"{tuple(x_tilde.shape)}.")
+            raise ValueError(
+                f"The memory takes {self.images.dtype} images of shape (B, "
+                f"{', '.join(map(str, self.images.shape[1:]))}); got {x_tilde.dtype} of shape "
+                f"{tuple(x_tilde.shape)}."
+            )
         if not 0 <= sigma < float("inf"):
             raise ValueError(f"sigma is a standard deviation, 0 or larger, and finite; got {sigma}.")
         parts = []
@@ -130,8 +152,13 @@ def log_likelihoods(model, x: Tensor, z: Tensor, y: Tensor | None = None) -> Ten
     model does not take, or of another shape.
     """
     check_labels(model, z, y, "a code")
-    return torch.cat([model.decode(part, *(() if label is None else (label,))).base_dist.log_prob_table(x)
-                      for part, label in batches(z, y, CODES)], dim=1)
+    return torch.cat(
+        [
+            model.decode(part, *(() if label is None else (label,))).base_dist.log_prob_table(x)
+            for part, label in batches(z, y, CODES)
+        ],
+        dim=1,
+    )
 
 
 @torch.no_grad()

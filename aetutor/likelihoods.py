@@ -32,7 +32,8 @@ class BinaryPixels(Bernoulli):
         if not binary.all():
             raise ValueError(
                 f"A Bernoulli likelihood takes pixels that are 0 or 1; got {x[~binary][0]:.3g} among them: binarize "
-                "the images (aetutor.data.binarize), or choose likelihood='gaussian'.")
+                "the images (aetutor.data.binarize), or choose likelihood='gaussian'."
+            )
         return super().log_prob(x)
 
     def log_prob_table(self, x: Tensor) -> Tensor:
@@ -94,8 +95,9 @@ class ContinuousBernoulliPixels(Distribution):
     def log_prob(self, x: Tensor) -> Tensor:
         check_pixels(x, self)
         if not ((x >= 0) & (x <= 1)).all():
-            raise ValueError("A continuous Bernoulli takes grey values in [0, 1]; got values from "
-                             f"{x.min():.3g} to {x.max():.3g}.")
+            raise ValueError(
+                f"A continuous Bernoulli takes grey values in [0, 1]; got values from {x.min():.3g} to {x.max():.3g}."
+            )
         origin, log_scale = self._normaliser()
         return self.logits * (x - origin) + log_scale
 
@@ -118,7 +120,7 @@ class ContinuousBernoulliPixels(Distribution):
         # a (x - 1/2) - a²/24 + a⁴/2880
         small, a = _near_zero(self.logits.abs())
         origin = torch.where(small, 0.5, (self.logits > 0).to(self.logits))
-        series = -self.logits**2 / 24 + self.logits**4 / 2880
+        series = -(self.logits**2) / 24 + self.logits**4 / 2880
         return origin, torch.where(small, series, a.log() - torch.log(-torch.expm1(-a)))
 
 
@@ -172,8 +174,10 @@ def check_pixels(x: Tensor, p_x: Distribution) -> None:
     """Raise ValueError unless x is a float tensor whose images have the distribution's shape (C, H, W)."""
     wanted = tuple(p_x.batch_shape[-IMAGE_DIMS:])
     if not x.is_floating_point() or x.shape[-IMAGE_DIMS:] != wanted:
-        raise ValueError(f"Images must be floats of shape (…, {', '.join(map(str, wanted))}); got {x.dtype} of shape "
-                         f"{tuple(x.shape)}.")
+        raise ValueError(
+            f"Images must be floats of shape (…, {', '.join(map(str, wanted))}); got {x.dtype} of shape "
+            f"{tuple(x.shape)}."
+        )
 
 
 def check_sigma(sigma: float) -> None:
@@ -182,5 +186,10 @@ def check_sigma(sigma: float) -> None:
         raise ValueError(f"sigma is a standard deviation and must be positive and finite; got {sigma}.")
 
 
-LIKELIHOODS = {"bernoulli": bernoulli, "gaussian": gaussian, "gaussian_learned": gaussian_learned,
-               "gaussian_pixelwise": gaussian_pixelwise, "continuous_bernoulli": continuous_bernoulli}
+LIKELIHOODS = {
+    "bernoulli": bernoulli,
+    "gaussian": gaussian,
+    "gaussian_learned": gaussian_learned,
+    "gaussian_pixelwise": gaussian_pixelwise,
+    "continuous_bernoulli": continuous_bernoulli,
+}

@@ -30,14 +30,22 @@ class Autoencoder(nn.Module):
     code_numbers = 1  # what the encoder gives for each dimension of the code
     num_classes = 0  # how many numbers of a label go in beside the pixels, and beside the code
 
-    def __init__(self, latent_dim: int = 2, hidden: tuple[int, ...] = (400,), image_shape=(1, 28, 28),
-                 likelihood: str = "bernoulli", sigma: float | None = None):
+    def __init__(
+        self,
+        latent_dim: int = 2,
+        hidden: tuple[int, ...] = (400,),
+        image_shape=(1, 28, 28),
+        likelihood: str = "bernoulli",
+        sigma: float | None = None,
+    ):
         super().__init__()
         if not isinstance(image_shape, Sequence) or len(image_shape) != 3:
             raise ValueError(f"image_shape is (C, H, W), such as (1, 28, 28); got {image_shape!r}.")
         if not isinstance(hidden, Sequence) or not isinstance(latent_dim, int):
-            raise ValueError("latent_dim is an integer, hidden a tuple of them, such as (256,) or () for a linear "
-                             f"autoencoder; got latent_dim={latent_dim!r}, hidden={hidden!r}.")
+            raise ValueError(
+                "latent_dim is an integer, hidden a tuple of them, such as (256,) or () for a linear "
+                f"autoencoder; got latent_dim={latent_dim!r}, hidden={hidden!r}."
+            )
         self.latent_dim, self.image_shape = latent_dim, tuple(image_shape)
         self.likelihood, self.family = _likelihood(likelihood, sigma), likelihood
         self.outputs_shape = (2, *image_shape) if likelihood == "gaussian_pixelwise" else tuple(image_shape)
@@ -86,8 +94,10 @@ class Autoencoder(nn.Module):
     def extra_repr(self) -> str:
         classes = {"num_classes": self.num_classes} if self.num_classes else {}
         numbers = getattr(self.likelihood, "keywords", {}) | classes
-        return ", ".join([f"image_shape={self.image_shape}", f"likelihood={self.family!r}"]
-                         + [f"{name}={value}" for name, value in numbers.items()])
+        return ", ".join(
+            [f"image_shape={self.image_shape}", f"likelihood={self.family!r}"]
+            + [f"{name}={value}" for name, value in numbers.items()]
+        )
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Images `(…, C, H, W)` -> x_hat = g(f(x)), the mean of p(x|z) at the image's own code, same shape."""
@@ -106,8 +116,10 @@ class Autoencoder(nn.Module):
 
     def _check_images(self, x: Tensor) -> None:
         if not x.is_floating_point():
-            raise ValueError(f"The model takes float images; got {x.dtype}: convert them with aetutor.data.to_unit or "
-                             "aetutor.data.binarize.")
+            raise ValueError(
+                f"The model takes float images; got {x.dtype}: convert them with aetutor.data.to_unit or "
+                "aetutor.data.binarize."
+            )
         self._check_dtype(x, "images")
         if x.shape[-3:] != self.image_shape:
             shape = ", ".join(map(str, self.image_shape))
@@ -121,8 +133,10 @@ class Autoencoder(nn.Module):
     def _check_dtype(self, tensor: Tensor, what: str) -> None:
         wanted = self.encoder[0].weight.dtype
         if tensor.dtype != wanted and not torch.is_autocast_enabled(tensor.device.type):
-            raise ValueError(f"The model computes in {wanted}; got {what} in {tensor.dtype}: convert them with "
-                             f".to({wanted}), or the model.")
+            raise ValueError(
+                f"The model computes in {wanted}; got {what} in {tensor.dtype}: convert them with "
+                f".to({wanted}), or the model."
+            )
 
 
 class VAE(Autoencoder):
@@ -170,8 +184,15 @@ class CVAE(VAE):
     (equation 4.3). Kingma et al. 2014, model M2; Sohn, Lee and Yan 2015, here with a prior without y. Notebook 04.
     """
 
-    def __init__(self, latent_dim: int = 2, hidden: tuple[int, ...] = (400,), image_shape=(1, 28, 28),
-                 likelihood: str = "bernoulli", sigma: float | None = None, num_classes: int = 10):
+    def __init__(
+        self,
+        latent_dim: int = 2,
+        hidden: tuple[int, ...] = (400,),
+        image_shape=(1, 28, 28),
+        likelihood: str = "bernoulli",
+        sigma: float | None = None,
+        num_classes: int = 10,
+    ):
         if not isinstance(num_classes, int) or num_classes < 1:
             raise ValueError(f"num_classes is how many classes there are, an integer from 1 on; got {num_classes!r}.")
         self.num_classes = num_classes  # before the networks are made: it is part of their size
@@ -213,14 +234,18 @@ class CVAE(VAE):
         try:
             e_y = e_y.expand(*batch, -1)
         except RuntimeError:
-            raise ValueError(f"There must be one label an image or code, shape {batch}; got labels of shape "
-                             f"{tuple(y.shape)}: y.argmax(-1) makes labels of a one-hot matrix.") from None
+            raise ValueError(
+                f"There must be one label an image or code, shape {batch}; got labels of shape "
+                f"{tuple(y.shape)}: y.argmax(-1) makes labels of a one-hot matrix."
+            ) from None
         return torch.cat([features, e_y], -1)
 
     def _check_labels(self, y: Tensor | None) -> None:
         if not isinstance(y, Tensor):
-            raise ValueError("A CVAE needs the labels y, a tensor of class indices such as load('mnist').train_y or "
-                             f"torch.tensor([3, 8]); got {'none' if y is None else repr(y)}.")
+            raise ValueError(
+                "A CVAE needs the labels y, a tensor of class indices such as load('mnist').train_y or "
+                f"torch.tensor([3, 8]); got {'none' if y is None else repr(y)}."
+            )
 
 
 class LogVarNormal(Normal):

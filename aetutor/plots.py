@@ -22,10 +22,26 @@ from torch import Tensor
 
 from aetutor.data import unit_images
 
-STYLES = [("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"), ("#CC79A7", ":", "D"),
-          ("#000000", (0, (5, 1)), "v"), ("#E69F00", (0, (3, 1, 1, 1)), "P")]
-DIGIT_COLOURS = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#B8860B", "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F",
-                 "#7B1FA2"]
+STYLES = [
+    ("#0072B2", "-", "o"),
+    ("#D55E00", "--", "s"),
+    ("#009E73", "-.", "^"),
+    ("#CC79A7", ":", "D"),
+    ("#000000", (0, (5, 1)), "v"),
+    ("#E69F00", (0, (3, 1, 1, 1)), "P"),
+]
+DIGIT_COLOURS = [
+    "#000000",
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#B8860B",
+    "#0072B2",
+    "#D55E00",
+    "#CC79A7",
+    "#7F7F7F",
+    "#7B1FA2",
+]
 GAP = 2  # pixels between two images of a grid
 
 
@@ -102,8 +118,15 @@ def image_rows(rows: Mapping[str, Tensor], ax: Axes | None = None) -> Axes:
     return ax
 
 
-def curves(x, ys: Mapping[str, object], xlabel: str, ylabel: str, ax: Axes | None = None,
-           markers: bool = False, points: Mapping[str, object] = MappingProxyType({})) -> Axes:
+def curves(
+    x,
+    ys: Mapping[str, object],
+    xlabel: str,
+    ylabel: str,
+    ax: Axes | None = None,
+    markers: bool = False,
+    points: Mapping[str, object] = MappingProxyType({}),
+) -> Axes:
     """Lines over common x values `(M,)`: label -> y values `(M,)`, each with a colour and a dash of its own.
 
     `points` are drawn as crosses without a line: measured values, to lie beside computed curves.
@@ -129,8 +152,9 @@ def history(run, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def code_scatter(codes: Tensor, labels: Tensor, ax: Axes | None = None, title: str = "",
-                 reach: float | None = None) -> Axes:
+def code_scatter(
+    codes: Tensor, labels: Tensor, ax: Axes | None = None, title: str = "", reach: float | None = None
+) -> Axes:
     """Two-dimensional codes `(N, 2)` with their labels `(N,)`, each point drawn as its own digit.
 
     `reach` fixes both axes to -reach … reach, so that several figures can be compared.
@@ -161,8 +185,9 @@ def code_map(codes: Tensor, labels: Tensor, reach: float, side: int) -> Tensor:
     return torch.from_numpy(picture).permute(2, 0, 1) / 255
 
 
-def density(log_density: Tensor, square: tuple[float, float, float, float], mu: Tensor, sigma: Tensor,
-            ax: Axes | None = None) -> Axes:
+def density(
+    log_density: Tensor, square: tuple[float, float, float, float], mu: Tensor, sigma: Tensor, ax: Axes | None = None
+) -> Axes:
     """A density over a square of the plane as shades, `(P, P)` log values with z_1 along the rows, white its peak.
 
     Over it the ellipses of a Gaussian with mean `mu` and standard deviations `sigma`, both `(2,)`, at one and two of
@@ -206,8 +231,14 @@ def autoencoder_picture(x: Tensor, z: Tensor, x_hat: Tensor, ax: Axes | None = N
     for left, right, name in ((2.2, 4.3, "encoder $f_\\phi$"), (7.8, 5.7, "decoder $g_\\theta$")):
         ax.fill([left, right, right, left], [0, 0.6, 1.4, 2], facecolor="#DDE8F0", edgecolor="#0072B2")
         ax.text((left + right) / 2, 1, name, ha="center", va="center")
-    ax.imshow(_array(z)[None], cmap="gray", extent=(4.5, 5.5, 0.8, 1.2), aspect="auto",
-              vmin=-abs(_array(z)).max(), vmax=abs(_array(z)).max())
+    ax.imshow(
+        _array(z)[None],
+        cmap="gray",
+        extent=(4.5, 5.5, 0.8, 1.2),
+        aspect="auto",
+        vmin=-abs(_array(z)).max(),
+        vmax=abs(_array(z)).max(),
+    )
     ax.text(5, -0.25, f"code $z$: {len(z)} numbers", ha="center", va="top")
     ax.set(xlim=(-0.1, 10.1), ylim=(-0.6, 2.1), aspect="equal")
     ax.set_axis_off()

@@ -19,8 +19,9 @@ class Probe(NamedTuple):
 
 
 @torch.enable_grad()
-def linear_probe(z: Tensor, y: Tensor, test_z: Tensor, test_y: Tensor, hidden: tuple[int, ...] = (), epochs: int = 20,
-                 seed: int = 0) -> Probe:
+def linear_probe(
+    z: Tensor, y: Tensor, test_z: Tensor, test_y: Tensor, hidden: tuple[int, ...] = (), epochs: int = 20, seed: int = 0
+) -> Probe:
     """How much of the label is in the code: a classifier p(y|z) of its own, fitted to codes and tested on others.
 
     Codes `(N, K)`, integer labels `(N,)`, others to test it on -> `Probe`. With `hidden=()` it is multinomial logistic
@@ -40,7 +41,8 @@ def linear_probe(z: Tensor, y: Tensor, test_z: Tensor, test_y: Tensor, hidden: t
         classifier = mlp(z.shape[1], *hidden, len(classes)).to(z)
     if hidden:
         Trainer(classifier, lambda net, z, y: cross_entropy(net(z), y, reduction="none"), z.device, seed=seed).fit(
-            z, y, epochs=epochs, batch_size=min(256, len(z)), lr=5e-3, progress=False)
+            z, y, epochs=epochs, batch_size=min(256, len(z)), lr=5e-3, progress=False
+        )
     else:
         _fit_linear(classifier, z, y)
     logits = classifier(test_z).detach()
@@ -61,7 +63,17 @@ def _fit_linear(classifier, z, y):
 
 
 def _check_codes(z, y, like):
-    if (z.dim() != 2 or z.shape[1] != like.shape[1] or z.dtype != like.dtype or not z.is_floating_point()
-            or not z.isfinite().all() or y.shape != z.shape[:1] or y.is_floating_point() or len(y) == 0):
-        raise ValueError("The probe takes finite float codes (N, K) and integer labels (N,), N at least 1, and test "
-                         f"codes of the same kind; got {z.dtype} {tuple(z.shape)} and {y.dtype} {tuple(y.shape)}.")
+    if (
+        z.dim() != 2
+        or z.shape[1] != like.shape[1]
+        or z.dtype != like.dtype
+        or not z.is_floating_point()
+        or not z.isfinite().all()
+        or y.shape != z.shape[:1]
+        or y.is_floating_point()
+        or len(y) == 0
+    ):
+        raise ValueError(
+            "The probe takes finite float codes (N, K) and integer labels (N,), N at least 1, and test "
+            f"codes of the same kind; got {z.dtype} {tuple(z.shape)} and {y.dtype} {tuple(y.shape)}."
+        )

@@ -33,8 +33,9 @@ def refine(model, x, y, radius, tolerance):
     beyond = (log_px[:, edge].amax(1) > log_px.amax(1) - EDGE).nonzero()[:, 0]
     if len(beyond):  # the posterior of these images may lie outside
         if radius >= WIDEST:
-            raise RuntimeError(f"p(x, z) has not vanished {radius:g} from the origin for {len(beyond)} images: use "
-                               "log_px_importance.")
+            raise RuntimeError(
+                f"p(x, z) has not vanished {radius:g} from the origin for {len(beyond)} images: use log_px_importance."
+            )
         wider = refine(model, x[beyond], None if y is None else y[beyond], radius + 2 * side, tolerance)
         for result, values in zip(results, wider, strict=True):
             result[beyond] = values
@@ -48,9 +49,11 @@ def refine(model, x, y, radius, tolerance):
         if side / POINTS < FINEST and (moved <= tolerance).all():
             break
         if side / POINTS < FINEST:
-            raise RuntimeError(f"The quadrature has not converged to {tolerance} nats on a grid of step "
-                               f"{2 * side / POINTS:g} for {len(todo)} images: give a larger tolerance, or use "
-                               "log_px_importance.")
+            raise RuntimeError(
+                f"The quadrature has not converged to {tolerance} nats on a grid of step "
+                f"{2 * side / POINTS:g} for {len(todo)} images: give a larger tolerance, or use "
+                "log_px_importance."
+            )
         quarters = torch.cartesian_prod(*[axis.new_tensor([0, side])] * 2)
         corners, needed = (corners[used, None] + quarters).flatten(0, 1), needed[:, used].repeat_interleave(4, 1)
         after, needed, _ = _grid_sums(model, x[todo], None if y is None else y[todo], corners, needed, side)
@@ -141,12 +144,15 @@ def check_labels(model, x, y, each="an image"):
         raise ValueError(f"Labels are a tensor of class indices; got {y!r}: torch.as_tensor(y) makes one.")
     if y is not None and y.shape != x.shape[:1]:
         got = f"labels of shape {tuple(y.shape)}"
-        raise ValueError(f"There must be one label {each}, shape {tuple(x.shape[:1])}; got {got}: y.argmax(-1) makes "
-                         "labels of a one-hot matrix, y.expand(len(x)) many of one.")
+        raise ValueError(
+            f"There must be one label {each}, shape {tuple(x.shape[:1])}; got {got}: y.argmax(-1) makes "
+            "labels of a one-hot matrix, y.expand(len(x)) many of one."
+        )
 
 
 def check_plane(model):
     """Raise ValueError unless the model's codes have two dimensions."""
     if model.latent_dim != 2:
-        raise ValueError(f"The quadrature works in two latent dimensions; this model has {model.latent_dim}: use "
-                         "log_px_importance.")
+        raise ValueError(
+            f"The quadrature works in two latent dimensions; this model has {model.latent_dim}: use log_px_importance."
+        )

@@ -42,8 +42,10 @@ class History:
         if not self.epochs:
             return "History: no whole epoch yet"
         validation = f", validation loss {self.validation_loss[-1]:.2f}" if self.validation_loss else ""
-        return (f"History: {self.epochs} epochs in {sum(self.seconds):.1f} s, train loss {self.train_loss[-1]:.2f}"
-                f"{validation}{', interrupted' if self.interrupted else ''}")
+        return (
+            f"History: {self.epochs} epochs in {sum(self.seconds):.1f} s, train loss {self.train_loss[-1]:.2f}"
+            f"{validation}{', interrupted' if self.interrupted else ''}"
+        )
 
 
 def choose_device(device: str | torch.device = "auto") -> torch.device:
@@ -57,8 +59,11 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
     chosen, present = None, {"cpu"} | ({accelerator.type} if accelerator else set())
     with suppress(RuntimeError, TypeError):
         chosen = torch.device(device)
-    if chosen is None or chosen.type not in present or (
-            chosen.type != "cpu" and chosen.index is not None and chosen.index >= torch.accelerator.device_count()):
+    if (
+        chosen is None
+        or chosen.type not in present
+        or (chosen.type != "cpu" and chosen.index is not None and chosen.index >= torch.accelerator.device_count())
+    ):
         raise ValueError(f"Unknown device {device!r}: this machine has {', '.join(sorted(present))}, or say 'auto'.")
     return chosen
 
@@ -86,17 +91,29 @@ class Trainer:
     Raises ValueError for a device that is not there, or another precision.
     """
 
-    def __init__(self, model: nn.Module, loss: Callable[..., Tensor], device="auto", precision: str = "fp32",
-                 seed: int = 0):
+    def __init__(
+        self, model: nn.Module, loss: Callable[..., Tensor], device="auto", precision: str = "fp32", seed: int = 0
+    ):
         if precision not in ("fp32", "bf16"):
             raise ValueError(f"Unknown precision {precision!r}: choose 'fp32' or 'bf16'.")
         self.device = choose_device(device)
         self.model, self.loss, self.precision, self.seed = model.to(self.device), loss, precision, seed
         self.prepare, self.history = bytes_to_unit, History()
 
-    def fit(self, x: Tensor, y: Tensor | None = None, *, epochs: int, batch_size: int = 128, lr: float = 2e-3,
-            prepare: Callable[[Tensor], Tensor] | None = None, validation=None, checkpoint: str | Path | None = None,
-            resume: bool = False, progress: bool = True) -> History:
+    def fit(
+        self,
+        x: Tensor,
+        y: Tensor | None = None,
+        *,
+        epochs: int,
+        batch_size: int = 128,
+        lr: float = 2e-3,
+        prepare: Callable[[Tensor], Tensor] | None = None,
+        validation=None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        progress: bool = True,
+    ) -> History:
         """Train for `epochs` passes over images `x` `(N, C, H, W)` (and labels `y` `(N,)`) with one-cycle Adam.
 
         Args:
@@ -113,8 +130,14 @@ class Trainer:
         a NaN.
         """
         _check_arguments(x, y, epochs, batch_size, lr, validation, resume, checkpoint)
-        self.settings = {"images": len(x), "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": self.seed,
-                         "weights": [tuple(weight.shape) for weight in self.model.parameters()]}
+        self.settings = {
+            "images": len(x),
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "lr": lr,
+            "seed": self.seed,
+            "weights": [tuple(weight.shape) for weight in self.model.parameters()],
+        }
         self.prepare = prepare or bytes_to_unit
         x, y = (None if t is None else t.to(self.device) for t in (x, y))
         steps = -(-len(x) // batch_size)
@@ -184,13 +207,19 @@ class Trainer:
         if not torch.isfinite(value):
             raise TrainingDiverged(
                 f"The loss or a weight is not finite in epoch {self.history.epochs + 1}, by step {step}, at learning "
-                f"rate {self.schedule.get_last_lr()[0]:.3g}: look for NaN in the images, or lower lr.")
+                f"rate {self.schedule.get_last_lr()[0]:.3g}: look for NaN in the images, or lower lr."
+            )
 
     def _state(self) -> dict:
         """Everything that the rest of the run depends on, copied to the CPU."""
-        state = {"settings": self.settings, "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(),
-                 "schedule": self.schedule.state_dict(), "history": asdict(self.history),
-                 "random": checkpoints.random_state(self.device)}
+        state = {
+            "settings": self.settings,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "history": asdict(self.history),
+            "random": checkpoints.random_state(self.device),
+        }
         return checkpoints.copy_to_cpu(state)
 
     def _checked(self, state: dict, path) -> dict:
@@ -198,8 +227,10 @@ class Trainer:
         if not {"settings", *self._state()} <= state.keys():
             raise ValueError(f"{path} is not a checkpoint of a training run; give another file, or resume=False.")
         if other := {key: value for key, value in state["settings"].items() if value != self.settings[key]}:
-            raise ValueError(f"The checkpoint {path} belongs to a run with {other}, this one has {self.settings}: "
-                             "resume with the same settings, or give another file.")
+            raise ValueError(
+                f"The checkpoint {path} belongs to a run with {other}, this one has {self.settings}: "
+                "resume with the same settings, or give another file."
+            )
         return state
 
     def _restore(self, state: dict) -> None:
@@ -222,17 +253,20 @@ def _check_arguments(x, y, epochs, batch_size, lr, validation, resume, checkpoin
         images, *labels = _as_tuple(validation)
         _check_data("validation", images, labels[0] if labels else None)
         if images.shape[1:] != x.shape[1:] or bool(labels) != (y is not None):
-            raise ValueError(f"validation must be like what is trained on: images of shape {tuple(x.shape[1:])}, "
-                             f"{'with' if y is not None else 'without'} labels; got shapes "
-                             f"{', '.join(str(tuple(t.shape)) for t in (images, *labels))}.")
+            raise ValueError(
+                f"validation must be like what is trained on: images of shape {tuple(x.shape[1:])}, "
+                f"{'with' if y is not None else 'without'} labels; got shapes "
+                f"{', '.join(str(tuple(t.shape)) for t in (images, *labels))}."
+            )
     if resume and checkpoint is None:
         raise ValueError("resume=True needs checkpoint=…, the file to go on from.")
 
 
 def _check_data(name, x, y):
     if not isinstance(x, Tensor):
-        raise ValueError(f"{name} must be a tensor of images (N, C, H, W), such as load('mnist').train_x; got "
-                         f"{type(x).__name__}.")
+        raise ValueError(
+            f"{name} must be a tensor of images (N, C, H, W), such as load('mnist').train_x; got {type(x).__name__}."
+        )
     if len(x) == 0:
         raise ValueError(f"There are no images: {name} is empty.")
     if y is not None and len(y) != len(x):

@@ -8,8 +8,17 @@ import torch
 from torch import Tensor
 
 
-def verify(number: str, lhs, rhs, *, atol: float | None = None, standard_errors=None, within: float = 4.0,
-           meaning: str = "", unit: str = "nats") -> None:
+def verify(
+    number: str,
+    lhs,
+    rhs,
+    *,
+    atol: float | None = None,
+    standard_errors=None,
+    within: float = 4.0,
+    meaning: str = "",
+    unit: str = "nats",
+) -> None:
     """Compare the two sides of equation `number` and print one line: both sides, their difference, a tick.
 
     Give exactly one of two tolerances:
@@ -31,16 +40,20 @@ def verify(number: str, lhs, rhs, *, atol: float | None = None, standard_errors=
         raise ValueError(f"verify({number!r}): give either atol=… or standard_errors=…, one of the two.")
     lhs, rhs = _side(number, "left", lhs), _side(number, "right", rhs)
     if lhs.shape != rhs.shape:
-        raise ValueError(f"verify({number!r}): the sides have shapes {tuple(lhs.shape)} and {tuple(rhs.shape)}; "
-                         "reduce both to the same shape.")
+        raise ValueError(
+            f"verify({number!r}): the sides have shapes {tuple(lhs.shape)} and {tuple(rhs.shape)}; "
+            "reduce both to the same shape."
+        )
     error = _tolerance(number, atol if standard_errors is None else standard_errors, lhs.shape)
     tolerance = error if standard_errors is None else within * error
     larger = torch.maximum(lhs.abs(), rhs.abs())
     if (tolerance >= larger).all():
         narrowest = (tolerance - larger).argmin()
         wide, side = tolerance.flatten()[narrowest], larger.flatten()[narrowest]
-        raise ValueError(f"verify({number!r}): a tolerance of {wide:.3g} is no smaller than the larger side, "
-                         f"{side:.3g}: this check could not fail. Tighten it, or compare larger numbers.")
+        raise ValueError(
+            f"verify({number!r}): a tolerance of {wide:.3g} is no smaller than the larger side, "
+            f"{side:.3g}: this check could not fail. Tighten it, or compare larger numbers."
+        )
     difference = (lhs - rhs).abs()
     worst = (difference / tolerance).nan_to_num(0.0).argmax()  # 0 / 0: equal, as it must be
     left, right, gap, allowed, one_error = (t.flatten()[worst].item() for t in (lhs, rhs, difference, tolerance, error))
@@ -49,9 +62,11 @@ def verify(number: str, lhs, rhs, *, atol: float | None = None, standard_errors=
         distance = gap / one_error if one_error else (float("inf") if gap else 0)
         scale = f"{distance:.1f} standard errors, allowed {within:g}"
     holds = bool((difference <= tolerance).all())
-    line = (f"({number}) {'✓' if holds else '✗'} {meaning + ': ' if meaning else ''}{left:.6g} {'=' if holds else '≠'} "
-            f"{right:.6g}{' ' + unit if unit else ''}, difference {gap:.1e} ({scale})"
-            f"{f', the worst of {lhs.numel():,}' if lhs.numel() > 1 else ''}")
+    line = (
+        f"({number}) {'✓' if holds else '✗'} {meaning + ': ' if meaning else ''}{left:.6g} {'=' if holds else '≠'} "
+        f"{right:.6g}{' ' + unit if unit else ''}, difference {gap:.1e} ({scale})"
+        f"{f', the worst of {lhs.numel():,}' if lhs.numel() > 1 else ''}"
+    )
     if not holds:
         raise AssertionError(line)
     print(line)
@@ -73,8 +88,10 @@ def to_tensor(value) -> Tensor | None:
 def _side(number: str, name: str, value) -> Tensor:
     tensor = to_tensor(value)
     if tensor is None or tensor.numel() == 0:
-        raise ValueError(f"verify({number!r}): the {name} side must be a number, an array or a tensor with at least "
-                         f"one entry; got {value!r}.")
+        raise ValueError(
+            f"verify({number!r}): the {name} side must be a number, an array or a tensor with at least "
+            f"one entry; got {value!r}."
+        )
     if not tensor.isfinite().all():
         raise ValueError(f"verify({number!r}): the {name} side holds NaN or infinity, which no check can confirm.")
     return tensor
@@ -83,8 +100,10 @@ def _side(number: str, name: str, value) -> Tensor:
 def _tolerance(number: str, value, shape) -> Tensor:
     tensor = to_tensor(value)
     if tensor is None or not tensor.isfinite().all() or (tensor < 0).any() or tensor.shape not in (shape, ()):
-        raise ValueError(f"verify({number!r}): the tolerance must be a finite number that is not negative, or one for "
-                         f"each entry of the sides; got {value!r}.")
+        raise ValueError(
+            f"verify({number!r}): the tolerance must be a finite number that is not negative, or one for "
+            f"each entry of the sides; got {value!r}."
+        )
     return tensor.expand(shape)
 
 

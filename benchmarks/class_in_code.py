@@ -16,8 +16,15 @@ from torch.nn.functional import cross_entropy
 from aetutor import CVAE, Trainer, binarize, elbo, linear_probe, load, to_unit
 from aetutor.networks import mlp
 
-RUNS = [(2, (256, 256, 128), 8), (4, (256, 256, 128), 8), (16, (256, 256, 128), 8), (8, (256, 512), 10),
-        (16, (256, 512), 10), (16, (512,), 10), (16, (256, 512), 40)]
+RUNS = [
+    (2, (256, 256, 128), 8),
+    (4, (256, 256, 128), 8),
+    (16, (256, 256, 128), 8),
+    (8, (256, 512), 10),
+    (16, (256, 512), 10),
+    (16, (512,), 10),
+    (16, (256, 512), 40),
+]
 
 
 def train(mnist, model, loss, epochs):
@@ -28,8 +35,10 @@ def train(mnist, model, loss, epochs):
 
 def labels_named(model, x):
     """The label with the largest ELBO of each image, `(N,)`: the classes of MNIST are nearly equally frequent."""
-    bounds = [torch.cat([elbo(model, part, torch.full((len(part),), c), samples=5).elbo for part in x.split(500)])
-              for c in range(10)]
+    bounds = [
+        torch.cat([elbo(model, part, torch.full((len(part),), c), samples=5).elbo for part in x.split(500)])
+        for c in range(10)
+    ]
     return torch.stack(bounds, 1).argmax(1)
 
 
@@ -47,8 +56,12 @@ def main():
     train_x, test_x, train_y, test_y = binarize(mnist.train_x), binarize(mnist.test_x), mnist.train_y, mnist.test_y
     entropy = torch.distributions.Categorical(test_y.bincount() / len(test_y)).entropy().item()
     torch.manual_seed(0)
-    judge = train(mnist, torch.nn.Sequential(torch.nn.Flatten(), mlp(784, 512, 10)),
-                  lambda net, x, y: cross_entropy(net(x), y, reduction="none"), 4)
+    judge = train(
+        mnist,
+        torch.nn.Sequential(torch.nn.Flatten(), mlp(784, 512, 10)),
+        lambda net, x, y: cross_entropy(net(x), y, reduction="none"),
+        4,
+    )
     asked, rows = torch.arange(10).repeat(1000), []
     for latent_dim, hidden, epochs in RUNS:
         torch.manual_seed(0)
@@ -57,10 +70,26 @@ def main():
         z, test_z = model.encode(train_x, train_y).sample(), model.encode(test_x, test_y).sample()
         probe = linear_probe(z, train_y, test_z, test_y, hidden=(256,), epochs=10)
         bayes, agreed = labels_named(model, test_x) == test_y, judge(model.sample(asked)).argmax(1) == asked
-        rows.append([latent_dim, str(hidden), epochs, bound.elbo.mean(), bound.kl.mean(), 100 * probe.accuracy,
-                     entropy - probe.cross_entropy, *(100 * hits.float().mean().item() for hits in (bayes, agreed))])
-    print(tabulate(rows, ["K", "hidden", "epochs", "ELBO", "KL", "probe %", "I(z; y) ≥", "Bayes %", "as asked %"],
-                   tablefmt="github", floatfmt=["", "", "", ".1f", ".1f", ".0f", ".2f", ".1f", ".1f"]))
+        rows.append(
+            [
+                latent_dim,
+                str(hidden),
+                epochs,
+                bound.elbo.mean(),
+                bound.kl.mean(),
+                100 * probe.accuracy,
+                entropy - probe.cross_entropy,
+                *(100 * hits.float().mean().item() for hits in (bayes, agreed)),
+            ]
+        )
+    print(
+        tabulate(
+            rows,
+            ["K", "hidden", "epochs", "ELBO", "KL", "probe %", "I(z; y) ≥", "Bayes %", "as asked %"],
+            tablefmt="github",
+            floatfmt=["", "", "", ".1f", ".1f", ".0f", ".2f", ".1f", ".1f"],
+        )
+    )
     print(f"linear discriminant analysis, full covariance: {linear_discriminant_accuracy(mnist):.1%} right")
 
 

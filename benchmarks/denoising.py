@@ -23,7 +23,8 @@ def trained(images, corrupt, K=32, hidden=(256,), epochs=2):
     model = Autoencoder(K, hidden, likelihood="gaussian")
     if epochs:
         Trainer(model, partial(denoising_loss, corrupt=corrupt)).fit(
-            images, epochs=epochs, batch_size=250, lr=5e-3, progress=False)
+            images, epochs=epochs, batch_size=250, lr=5e-3, progress=False
+        )
     return model.cpu()
 
 
@@ -51,10 +52,18 @@ def other_levels(mnist, test_x):
         noise = partial(corruption.mask, level=level)
         x_tilde, there = noise(test_x, generator=torch.Generator().manual_seed(0)), trained(mnist.train_x, noise)
         inputs = {"as it is": (at_half, 1), "rescaled": (at_half, 0.5 / (1 - level)), "trained there": (there, 1)}
-        rows.append([level] + [psnr(test_x, model.reconstruct(factor * x_tilde).detach()).mean()
-                               for model, factor in inputs.values()])
-    print(tabulate(rows, ["masking", "trained at 0.5", "its input rescaled", "trained there"], tablefmt="github",
-                   floatfmt=("g", ".1f", ".1f", ".1f")))
+        rows.append(
+            [level]
+            + [psnr(test_x, model.reconstruct(factor * x_tilde).detach()).mean() for model, factor in inputs.values()]
+        )
+    print(
+        tabulate(
+            rows,
+            ["masking", "trained at 0.5", "its input rescaled", "trained there"],
+            tablefmt="github",
+            floatfmt=("g", ".1f", ".1f", ".1f"),
+        )
+    )
 
 
 def little_noise(mnist):
@@ -74,12 +83,17 @@ def little_noise(mnist):
             torch.manual_seed(0)
             model = Autoencoder(64, (128, 128), image_shape=(1, 1, 2), likelihood="gaussian")
             loss = partial(denoising_loss, corrupt=partial(corruption.gaussian, level=sigma))
-            Trainer(model, loss, device="cpu").fit(
-                points, epochs=epochs, batch_size=500, lr=5e-3, progress=False)
+            Trainer(model, loss, device="cpu").fit(points, epochs=epochs, batch_size=500, lr=5e-3, progress=False)
             row.append(cosine(model.reconstruct(x_tilde).detach() - x_tilde, exact).mean())
         rows.append(row)
-    print(tabulate(rows, ["sigma", "cosine between two halves' scores", "network and score, 15 epochs", "60 epochs"],
-                   tablefmt="github", floatfmt=".3f"))
+    print(
+        tabulate(
+            rows,
+            ["sigma", "cosine between two halves' scores", "network and score, 15 epochs", "60 epochs"],
+            tablefmt="github",
+            floatfmt=".3f",
+        )
+    )
 
 
 def main():
@@ -89,13 +103,27 @@ def main():
     for epochs in (0, 2):
         v_1, v_2 = gradient_noise(trained(mnist.train_x, masking, epochs=epochs), masking, test_x[:IMAGES])
         rows.append([epochs, v_1, v_2, f"{v_2 / (v_1 + v_2):.0%}", f"{(v_1 + v_2 / 4) / (v_1 + v_2):.0%}", "25%"])
-    print(tabulate(rows, ["epochs", "v_1, between images", "v_2, within an image", "share of v_2",
-                          "left with 4 corruptions", "left with 4 × the images"], tablefmt="github", floatfmt=".0f"))
+    print(
+        tabulate(
+            rows,
+            [
+                "epochs",
+                "v_1, between images",
+                "v_2, within an image",
+                "share of v_2",
+                "left with 4 corruptions",
+                "left with 4 × the images",
+            ],
+            tablefmt="github",
+            floatfmt=".0f",
+        )
+    )
     noise = partial(corruption.gaussian, level=SIGMA)
     x, memory = test_x[:1000], OptimalMemory(train_x)
     x_tilde = noise(x, generator=torch.Generator().manual_seed(0))
-    rows = [[f"memory, {factor} σ", psnr(x, memory.posterior_mean(x_tilde, factor * SIGMA)).mean()]
-            for factor in (1, 2)]
+    rows = [
+        [f"memory, {factor} σ", psnr(x, memory.posterior_mean(x_tilde, factor * SIGMA)).mean()] for factor in (1, 2)
+    ]
     for K, hidden, epochs in ((32, (256,), 2), (32, (256,), 10), (64, (512,), 2), (64, (512,), 10)):
         x_hat = trained(mnist.train_x, noise, K, hidden, epochs).reconstruct(x_tilde).detach()
         rows.append([f"DAE, K = {K}, hidden {hidden[0]}, {epochs} epochs", psnr(x, x_hat).mean()])

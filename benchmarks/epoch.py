@@ -7,6 +7,7 @@ loss, no optimiser, no data. The two are measured in turn, several times; the ra
 the seconds depend on the machine and its load.
 """
 
+import itertools
 import statistics
 import time
 
@@ -27,7 +28,7 @@ def synchronised(device):
 
 def matrix_products(device, steps):
     """Seconds for the products of `steps` training steps: x Wᵀ, the gradients of W and, but for the first, of x."""
-    pairs = list(zip(SIZES, SIZES[1:], strict=False))
+    pairs = list(itertools.pairwise(SIZES))
     layers = [tuple(torch.randn(s, device=device) for s in ((BATCH, n), (m, n), (BATCH, m))) for n, m in pairs]
     started = synchronised(device)
     for _ in range(steps):
@@ -47,9 +48,11 @@ def epoch(images, likelihood, prepare):
 def main():
     device = choose_device()
     images = load("mnist").train_x.to(device)
-    runs = {"matrix products alone": lambda: matrix_products(device, len(images) // BATCH),
-            "epoch, Gaussian": lambda: epoch(images, "gaussian", None),
-            "epoch, Bernoulli": lambda: epoch(images, "bernoulli", binarize)}
+    runs = {
+        "matrix products alone": lambda: matrix_products(device, len(images) // BATCH),
+        "epoch, Gaussian": lambda: epoch(images, "gaussian", None),
+        "epoch, Bernoulli": lambda: epoch(images, "bernoulli", binarize),
+    }
     seconds = {name: [run() for _ in range(ROUNDS + 1)][1:] for name, run in runs.items()}  # the first round warms up
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     least = medians["matrix products alone"]

@@ -19,8 +19,9 @@ def sampling_share(model, x):
     weights = list(model.parameters())
     total, within, mean = 0.0, 0.0, 0.0
     for image in x.split(1):
-        one, two = (torch.cat([g.flatten() for g in torch.autograd.grad(elbo(model, image).elbo, weights)])
-                    for _ in range(2))
+        one, two = (
+            torch.cat([g.flatten() for g in torch.autograd.grad(elbo(model, image).elbo, weights)]) for _ in range(2)
+        )
         total, within, mean = total + one.square().sum(), within + (one - two).square().sum() / 2, mean + one / len(x)
     return within / (total - len(x) * mean.square().sum())
 
@@ -47,11 +48,19 @@ def main():
     sampled = log_px_importance(model, test_x[:IMAGES], SAMPLES)
     sampling_seconds = time.perf_counter() - started
     gap, missed = exact.log_px - exact.elbo, exact.log_px - sampled
-    rows = [["log p(x), quadrature", exact.log_px.mean(), "", exact.error.max(), quadrature_seconds],
-            ["ELBO, the same quadrature", exact.elbo.mean(), gap.mean(), gap.max(), ""],
-            [f"importance sampling, {SAMPLES:,} each", sampled.mean(), missed.mean(), missed.max(), sampling_seconds]]
-    print(tabulate(rows, [f"{IMAGES} test images", "mean [nats]", "below log p, mean", "worst (first line: error)",
-                          "seconds"], tablefmt="github", floatfmt=".2f"))
+    rows = [
+        ["log p(x), quadrature", exact.log_px.mean(), "", exact.error.max(), quadrature_seconds],
+        ["ELBO, the same quadrature", exact.elbo.mean(), gap.mean(), gap.max(), ""],
+        [f"importance sampling, {SAMPLES:,} each", sampled.mean(), missed.mean(), missed.max(), sampling_seconds],
+    ]
+    print(
+        tabulate(
+            rows,
+            [f"{IMAGES} test images", "mean [nats]", "below log p, mean", "worst (first line: error)", "seconds"],
+            tablefmt="github",
+            floatfmt=".2f",
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -13,17 +13,20 @@ from tabulate import tabulate
 
 ROUNDS = 5
 IMPORT = "import torch, time; t = time.perf_counter(); import aetutor; print(time.perf_counter() - t)"
-LOAD = ("import time; from aetutor import load; t = time.perf_counter(); load('mnist'); "
-        "print(time.perf_counter() - t)")
+LOAD = "import time; from aetutor import load; t = time.perf_counter(); load('mnist'); print(time.perf_counter() - t)"
 
 
 def median(code):
-    times = [float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
-             for _ in range(ROUNDS + 1)]
+    times = [
+        float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+        for _ in range(ROUNDS + 1)
+    ]
     return statistics.median(times[1:])  # the first process warms the file cache
 
 
 if __name__ == "__main__":
-    rows = [("import aetutor, after import torch", f"{median(IMPORT):.3f} s"),
-            ('load("mnist"), hashes checked', f"{median(LOAD):.2f} s")]
+    rows = [
+        ("import aetutor, after import torch", f"{median(IMPORT):.3f} s"),
+        ('load("mnist"), hashes checked', f"{median(LOAD):.2f} s"),
+    ]
     print(tabulate(rows, ["", f"median of {ROUNDS}"], tablefmt="github"))

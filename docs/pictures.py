@@ -1,6 +1,7 @@
 """Takes the README's pictures out of the committed notebooks: `python docs/pictures.py`."""
 
 import base64
+import itertools
 from pathlib import Path
 
 import nbformat
@@ -14,7 +15,7 @@ def figure(notebook: str, caption: str) -> bytes:
     """The PNG that stands before the caption in the notebook's outputs."""
     for cell in nbformat.read(ROOT / notebook, as_version=4).cells:
         outputs = cell.get("outputs", [])
-        for picture, text in zip(outputs, outputs[1:], strict=False):
+        for picture, text in itertools.pairwise(outputs):
             if text.get("data", {}).get("text/markdown", "").startswith(caption):
                 return base64.b64decode(picture.data["image/png"])
     raise ValueError(f"{notebook} has no figure whose caption begins with {caption!r}.")

@@ -8,8 +8,14 @@ import torch
 
 from aetutor import checkpoint
 
-STATE = {"weights": {"w": torch.arange(6.0).view(2, 3), "n": torch.tensor(3)}, "losses": [1.5, float("inf")],
-         "name": "ae", "steps": 7, "done": False, "nothing": None}
+STATE = {
+    "weights": {"w": torch.arange(6.0).view(2, 3), "n": torch.tensor(3)},
+    "losses": [1.5, float("inf")],
+    "name": "ae",
+    "steps": 7,
+    "done": False,
+    "nothing": None,
+}
 
 
 def same(a, b):
@@ -75,12 +81,12 @@ def test_the_bytes_are_on_the_disk_before_the_name_changes(tmp_path, monkeypatch
 
 def test_a_missing_file_is_named(tmp_path):
     path = tmp_path / "run.pt"
-    with pytest.raises(FileNotFoundError, match="There is no checkpoint .*run.pt.*checkpoint="):
+    with pytest.raises(FileNotFoundError, match=r"There is no checkpoint .*run.pt.*checkpoint="):
         checkpoint.load(path)
 
 
 def not_whole(path):
-    with pytest.raises(ValueError, match="run.pt is not a whole checkpoint .*; delete it and train again") as caught:
+    with pytest.raises(ValueError, match=r"run.pt is not a whole checkpoint .*; delete it and train again") as caught:
         checkpoint.load(path)
     assert "\n" not in str(caught.value)
 
@@ -94,8 +100,20 @@ def test_a_truncated_file_is_refused(tmp_path, share):
     not_whole(path)
 
 
-@pytest.mark.parametrize("content", [b"hello world", b"{}\n", b"GIF89a", bytes(100), b"\x1f\x8b\x08\x00",
-                                     b"epoch,loss\n", b"\x80\x02}q\x00.", b"%PDF-1.7\n", b"\xff\xfe\xfd"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"hello world",
+        b"{}\n",
+        b"GIF89a",
+        bytes(100),
+        b"\x1f\x8b\x08\x00",
+        b"epoch,loss\n",
+        b"\x80\x02}q\x00.",
+        b"%PDF-1.7\n",
+        b"\xff\xfe\xfd",
+    ],
+)
 def test_a_file_of_another_kind_is_refused(tmp_path, content):
     path = tmp_path / "run.pt"
     path.write_bytes(content)
@@ -124,9 +142,14 @@ class Trap:
         return open, (self.target, "w")
 
 
-@pytest.mark.parametrize("write", [lambda state, path: torch.save(state, path),
-                                   lambda state, path: path.write_bytes(pickle.dumps(state, protocol=2))],
-                         ids=["torch.save", "pickle"])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda state, path: torch.save(state, path),
+        lambda state, path: path.write_bytes(pickle.dumps(state, protocol=2)),
+    ],
+    ids=["torch.save", "pickle"],
+)
 def test_code_in_a_file_is_not_run(tmp_path, write):
     path, sign = tmp_path / "run.pt", tmp_path / "it-ran"
     write({"weights": Trap(sign)}, path)

@@ -117,7 +117,7 @@ def test_a_probability_above_1_is_refused(corrupt):
 
 @pytest.mark.parametrize("corrupt", KINDS)
 def test_bytes_are_refused(corrupt):
-    with pytest.raises(ValueError, match="float images; got torch.uint8"):
+    with pytest.raises(ValueError, match=r"float images; got torch.uint8"):
         corrupt(torch.zeros(1, 1, 2, 2, dtype=torch.uint8), LEVEL)
 
 
@@ -126,8 +126,10 @@ def test_bytes_are_refused(corrupt):
 
 def enumerated(kind, level, x):
     """What a pixel x can become: value -> probability, for the two kinds with finitely many values."""
-    return {"masking": [(x, 1 - level), (0.0, level)],
-            "salt and pepper": [(x, 1 - level), (0.0, level / 2), (1.0, level / 2)]}[kind]
+    return {
+        "masking": [(x, 1 - level), (0.0, level)],
+        "salt and pepper": [(x, 1 - level), (0.0, level / 2), (1.0, level / 2)],
+    }[kind]
 
 
 def test_each_kind_has_its_name():
@@ -168,8 +170,10 @@ def test_moments_are_those_of_the_enumerated_values(kind, level):
 @pytest.mark.parametrize("kind", NAMES)
 def test_level_0_has_no_noise_and_level_1_what_the_docstrings_say(kind):
     assert moments(kind, 0, 0.13, 0.1) == (1, 0, 0)
-    assert moments(kind, 1, 0.13, 0.1) == {"masking": (0, 0, 0), "Gaussian": (1, 0, 1),
-                                           "salt and pepper": (0, 0.5, 0.5)}[kind]
+    assert (
+        moments(kind, 1, 0.13, 0.1)
+        == {"masking": (0, 0, 0), "Gaussian": (1, 0, 1), "salt and pepper": (0, 0.5, 0.5)}[kind]
+    )
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -184,8 +188,11 @@ def test_gaussian_noise_may_be_larger_than_the_image():
     assert moments("Gaussian", 2.5, 0.13, 0.1) == (1, 0, 2.5)
 
 
-@pytest.mark.parametrize(("kind", "level"), [(kind, level) for kind in NAMES for level in (-0.1, math.nan, math.inf)]
-                         + [("masking", 1.5), ("salt and pepper", 1.5)])
+@pytest.mark.parametrize(
+    ("kind", "level"),
+    [(kind, level) for kind in NAMES for level in (-0.1, math.nan, math.inf)]
+    + [("masking", 1.5), ("salt and pepper", 1.5)],
+)
 def test_moments_refuse_the_levels_that_the_corruption_refuses(kind, level):
     with pytest.raises(ValueError) as expected:
         of_kind(kind)(images(1), level)

@@ -163,8 +163,9 @@ def test_truncated_file_is_named(mnist_copy, file):
     fails_with_one_sentence(mnist_copy, file, "cannot be unpacked")
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>404 Not Found</html>", b"\x1f\x8b\x08\x00"],
-                         ids=["empty", "a web page", "four bytes"])
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>404 Not Found</html>", b"\x1f\x8b\x08\x00"], ids=["empty", "a web page", "four bytes"]
+)
 def test_file_that_is_something_else_is_named(mnist_copy, content):
     (mnist_copy / IDX_FILES[0]).write_bytes(content)
     fails_with_one_sentence(mnist_copy, IDX_FILES[0], "cannot be unpacked|does not hold the bytes")
@@ -191,8 +192,11 @@ def test_one_file_in_the_place_of_another_is_found(mnist_copy):
     fails_with_one_sentence(mnist_copy, "train-images-idx3-ubyte.gz", "does not hold the bytes")
 
 
-@pytest.mark.parametrize("content", [b"", b"0fa7898d\n", b"one two three\n", b"\xff\xfe\x00garbage"],
-                         ids=["empty", "half a line", "three words", "binary"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"0fa7898d\n", b"one two three\n", b"\xff\xfe\x00garbage"],
+    ids=["empty", "half a line", "three words", "binary"],
+)
 def test_damaged_list_of_hashes_gives_one_sentence(mnist_copy, content):
     (mnist_copy / "SHA256SUMS").write_bytes(content)
     with pytest.raises(data.DataError, match="SHA256SUMS") as caught:
@@ -209,8 +213,12 @@ def test_unknown_name_lists_the_known_ones(name):
 # --- sets that come through torchvision ------------------------------------------------------------------------------
 
 CLASSES = {"fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
-TINY = {"train-images-idx3-ubyte.gz": (5, 28, 28), "train-labels-idx1-ubyte.gz": (5,),
-        "t10k-images-idx3-ubyte.gz": (3, 28, 28), "t10k-labels-idx1-ubyte.gz": (3,)}
+TINY = {
+    "train-images-idx3-ubyte.gz": (5, 28, 28),
+    "train-labels-idx1-ubyte.gz": (5,),
+    "t10k-images-idx3-ubyte.gz": (3, 28, 28),
+    "t10k-labels-idx1-ubyte.gz": (3,),
+}
 
 
 def write_idx(path, array):
@@ -229,8 +237,9 @@ def tiny_set(request, tmp_path, monkeypatch):
     folder = tmp_path / CLASSES[name] / "raw"
     folder.mkdir(parents=True)
     numbers = np.random.default_rng(0)
-    arrays = {file: numbers.integers(0, 10 if len(shape) == 1 else 256, shape, dtype=np.uint8)
-              for file, shape in TINY.items()}
+    arrays = {
+        file: numbers.integers(0, 10 if len(shape) == 1 else 256, shape, dtype=np.uint8) for file, shape in TINY.items()
+    }
     md5 = {file: write_idx(folder / file, array) for file, array in arrays.items()}
     monkeypatch.setattr(getattr(torchvision.datasets, CLASSES[name]), "resources", list(md5.items()))
     return name, tmp_path, folder, arrays
@@ -238,8 +247,12 @@ def tiny_set(request, tmp_path, monkeypatch):
 
 def holds(images, arrays):
     train_x, train_y, test_x, test_y = (torch.from_numpy(arrays[file].astype(np.int64)) for file in TINY)
-    return (torch.equal(images.train_x[:, 0].long(), train_x) and torch.equal(images.train_y, train_y)
-            and torch.equal(images.test_x[:, 0].long(), test_x) and torch.equal(images.test_y, test_y))
+    return (
+        torch.equal(images.train_x[:, 0].long(), train_x)
+        and torch.equal(images.train_y, train_y)
+        and torch.equal(images.test_x[:, 0].long(), test_x)
+        and torch.equal(images.test_y, test_y)
+    )
 
 
 def test_torchvision_files_are_read_without_a_network(tiny_set, network):
@@ -306,8 +319,9 @@ def test_truncated_unpacked_torchvision_file_gives_a_data_error(tiny_set):
     says_which_files_go_where(caught, name, folder, TINY)
 
 
-@pytest.mark.parametrize(("name", "folder"), [("fashion-mnist", "FashionMNIST/raw"), ("kmnist", "KMNIST/raw"),
-                                              ("cifar10", ".")])
+@pytest.mark.parametrize(
+    ("name", "folder"), [("fashion-mnist", "FashionMNIST/raw"), ("kmnist", "KMNIST/raw"), ("cifar10", ".")]
+)
 @pytest.mark.parametrize("download", [False, True])
 def test_without_files_and_network_it_says_which_files_go_where(tmp_path, network, name, folder, download):
     files = ["cifar-10-python.tar.gz"] if name == "cifar10" else TINY
@@ -414,7 +428,7 @@ def test_binarize_refuses_thresholds_outside_the_unit_interval(threshold):
 
 
 def test_binarize_refuses_integers_that_are_not_bytes():
-    with pytest.raises((TypeError, ValueError), match="uint8.*int64"):
+    with pytest.raises((TypeError, ValueError), match=r"uint8.*int64"):
         data.binarize(ALL_BYTES.long())
 
 
@@ -475,9 +489,19 @@ def test_a_digit_of_mnist_drawn_large_and_anywhere_comes_back(mnist, scale, plac
         assert (y - x).square().sum() < 2.5  # one pixel aside, or turned, it is 5 or more
 
 
-@pytest.mark.parametrize(("height", "width", "expected"), [
-    (40, 40, (20, 20)), (60, 30, (20, 10)), (30, 60, (10, 20)), (100, 7, (20, 1)), (1, 50, (1, 20)), (3, 5, (12, 20)),
-    (20, 19, (20, 19)), (33, 100, (7, 20))])
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [
+        (40, 40, (20, 20)),
+        (60, 30, (20, 10)),
+        (30, 60, (10, 20)),
+        (100, 7, (20, 1)),
+        (1, 50, (1, 20)),
+        (3, 5, (12, 20)),
+        (20, 19, (20, 19)),
+        (33, 100, (7, 20)),
+    ],
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_block_of_ink_is_scaled_to_20_pixels_and_keeps_its_shape_and_grey(height, width, expected, dtype):
     y = data.as_mnist(drawing(120, 130, 11, 17, torch.full((height, width), 0.7)).to(dtype))
@@ -494,8 +518,12 @@ def test_ink_is_scaled_as_pillow_scales_it(height, width, size):
     y = data.as_mnist(drawing(100, 100, 4, 15, ink))
     top, left, *found = box(y)
     assert tuple(found) == size
-    torch.testing.assert_close(y[0, top : top + size[0], left : left + size[1]],
-                               torch.from_numpy(np.array(expected)).clamp(max=1), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        y[0, top : top + size[0], left : left + size[1]],
+        torch.from_numpy(np.array(expected)).clamp(max=1),
+        rtol=1e-5,
+        atol=1e-5,
+    )
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -507,9 +535,11 @@ def test_the_centre_of_mass_comes_into_the_middle_pixel(seed):
     assert box(y)[2:] == (20, 16)
 
 
-@pytest.mark.parametrize(("rows", "columns", "corner"), [
-    (slice(0, 3), slice(0, 3), (8, 8)), (slice(17, 20), slice(17, 20), (0, 0)), (slice(0, 3), slice(17, 20), (8, 0))],
-    ids=["upper left", "lower right", "upper right"])
+@pytest.mark.parametrize(
+    ("rows", "columns", "corner"),
+    [(slice(0, 3), slice(0, 3), (8, 8)), (slice(17, 20), slice(17, 20), (0, 0)), (slice(0, 3), slice(17, 20), (8, 0))],
+    ids=["upper left", "lower right", "upper right"],
+)
 def test_a_centre_of_mass_near_a_corner_leaves_the_ink_within_the_image(rows, columns, corner):
     ink = torch.full((20, 20), 0.001)
     ink[rows, columns] = 1
@@ -535,9 +565,11 @@ def test_the_drawing_stays_as_it_was():
     assert torch.equal(sheet, before)
 
 
-@pytest.mark.parametrize("wrong", [torch.zeros(28, 28, dtype=torch.uint8), torch.zeros(28, 28).long(),
-                                   torch.zeros(1, 28, 28), torch.zeros(784)],
-                         ids=["bytes", "integers", "a channel", "flat"])
+@pytest.mark.parametrize(
+    "wrong",
+    [torch.zeros(28, 28, dtype=torch.uint8), torch.zeros(28, 28).long(), torch.zeros(1, 28, 28), torch.zeros(784)],
+    ids=["bytes", "integers", "a channel", "flat"],
+)
 def test_what_is_no_drawing_is_named(wrong):
     with pytest.raises(ValueError, match=rf"float tensor \(H, W\); got {wrong.dtype} of shape") as caught:
         data.as_mnist(wrong)
@@ -548,20 +580,25 @@ def test_what_is_no_drawing_is_named(wrong):
 def test_a_straight_stroke_is_a_bar(width):
     half = width // 2
     bar = torch.ones(width, 71)
-    assert torch.equal(data.from_strokes([(20, 50), (90, 50)], width=width),
-                       data.as_mnist(drawing(112, 112, 50 - half, 20, bar)))
-    assert torch.equal(data.from_strokes([(30, 10), (30, 80)], width=width),
-                       data.as_mnist(drawing(112, 112, 10, 30 - half, bar.T)))
+    assert torch.equal(
+        data.from_strokes([(20, 50), (90, 50)], width=width), data.as_mnist(drawing(112, 112, 50 - half, 20, bar))
+    )
+    assert torch.equal(
+        data.from_strokes([(30, 10), (30, 80)], width=width), data.as_mnist(drawing(112, 112, 10, 30 - half, bar.T))
+    )
 
 
 def test_what_leaves_the_pad_of_112_pixels_is_cut():
-    assert torch.equal(data.from_strokes([(20, 50), (150, 50)]),
-                       data.as_mnist(drawing(112, 112, 46, 20, torch.ones(9, 92))))
-    assert torch.equal(data.from_strokes([(30, -20), (30, 150)]),
-                       data.as_mnist(drawing(112, 112, 0, 26, torch.ones(112, 9))))
-    assert torch.equal(data.from_strokes([(20, 50), (30, 50)], [(20, 109), (30, 109)]),
-                       data.as_mnist(sum(drawing(112, 112, top, 20, torch.ones(rows, 11))
-                                         for top, rows in ((46, 9), (105, 7)))))
+    assert torch.equal(
+        data.from_strokes([(20, 50), (150, 50)]), data.as_mnist(drawing(112, 112, 46, 20, torch.ones(9, 92)))
+    )
+    assert torch.equal(
+        data.from_strokes([(30, -20), (30, 150)]), data.as_mnist(drawing(112, 112, 0, 26, torch.ones(112, 9)))
+    )
+    assert torch.equal(
+        data.from_strokes([(20, 50), (30, 50)], [(20, 109), (30, 109)]),
+        data.as_mnist(sum(drawing(112, 112, top, 20, torch.ones(rows, 11)) for top, rows in ((46, 9), (105, 7)))),
+    )
 
 
 def test_strokes_are_nine_pixels_wide_unless_told():

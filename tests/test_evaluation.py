@@ -69,9 +69,18 @@ def test_no_gradient_is_kept():
     assert seen == [False]
 
 
-@pytest.mark.parametrize("reconstruct", [lambda x: x.mT, lambda x: x[:, :1], lambda x: x.flatten(1), lambda x: x[:4],
-                                         lambda x: x.expand(3, *x.shape), lambda x: x.sum()],
-                         ids=["transposed", "one channel", "flat", "fewer images", "several of each", "a number"])
+@pytest.mark.parametrize(
+    "reconstruct",
+    [
+        lambda x: x.mT,
+        lambda x: x[:, :1],
+        lambda x: x.flatten(1),
+        lambda x: x[:4],
+        lambda x: x.expand(3, *x.shape),
+        lambda x: x.sum(),
+    ],
+    ids=["transposed", "one channel", "flat", "fewer images", "several of each", "a number"],
+)
 def test_reconstructions_of_another_shape_are_named(reconstruct):
     x = images()
     with pytest.raises(ValueError, match=r"images' shape \(6, 2, 3, 4\); got") as caught:
@@ -143,10 +152,15 @@ def test_psnr_by_level_gives_each_methods_mean_over_the_images_of_the_same_noise
     assert all(isinstance(value, float) for values in measured.values() for value in values)
 
 
-@pytest.mark.parametrize(("kind", "error"), [
-    ("masking", lambda x, level: level * x**2),
-    ("Gaussian", lambda x, level: level**2),
-    ("salt and pepper", lambda x, level: level / 2 * (x**2 + (1 - x) ** 2))], ids=KINDS)
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("masking", lambda x, level: level * x**2),
+        ("Gaussian", lambda x, level: level**2),
+        ("salt and pepper", lambda x, level: level / 2 * (x**2 + (1 - x) ** 2)),
+    ],
+    ids=KINDS,
+)
 def test_psnr_by_level_has_the_noise_of_the_kind_and_level_asked_for(kind, error):
     torch.manual_seed(0)
     x = torch.full((1, 1, 300, 300), 0.3, dtype=torch.float64)
@@ -191,8 +205,9 @@ def test_posterior_mean_is_bayes_rule(sigma, scale, offset):
     x = images()
     x_tilde = scale * x.repeat(4, 1, 1, 1) + offset + sigma * noise(24, 2, 3, 4)
     expected = bayes(x, x_tilde, sigma, scale, offset)
-    torch.testing.assert_close(OptimalMemory(x).posterior_mean(x_tilde, sigma, scale, offset), expected,
-                               rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(
+        OptimalMemory(x).posterior_mean(x_tilde, sigma, scale, offset), expected, rtol=1e-11, atol=1e-12
+    )
 
 
 def test_posterior_mean_takes_neither_scale_nor_offset_unless_told():
@@ -258,8 +273,9 @@ def test_a_call_takes_the_gaussian_with_the_moments_of_the_kind(kind, level):
     x = images()
     x_tilde = corruption.of_kind(kind)(x.repeat(3, 1, 1, 1), level, torch.Generator().manual_seed(0))
     scale, offset, sigma = noise_moments(kind, level, x)
-    torch.testing.assert_close(OptimalMemory(x)(x_tilde, kind, level), bayes(x, x_tilde, sigma, scale, offset),
-                               rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(
+        OptimalMemory(x)(x_tilde, kind, level), bayes(x, x_tilde, sigma, scale, offset), rtol=1e-11, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -294,8 +310,11 @@ def test_the_memory_keeps_no_gradient():
     assert not OptimalMemory(images()).posterior_mean(images().requires_grad_(), 0.5).requires_grad
 
 
-@pytest.mark.parametrize("wrong", [torch.zeros(2, 1, 3, 4), torch.zeros(2, 2, 4, 3), torch.zeros(2, 3, 4),
-                                   torch.zeros(2, 24)], ids=["one channel", "turned", "one image", "flat"])
+@pytest.mark.parametrize(
+    "wrong",
+    [torch.zeros(2, 1, 3, 4), torch.zeros(2, 2, 4, 3), torch.zeros(2, 3, 4), torch.zeros(2, 24)],
+    ids=["one channel", "turned", "one image", "flat"],
+)
 def test_noisy_images_of_another_shape_are_refused(wrong):
     with pytest.raises(ValueError, match=r"float64 images of shape \(B, 2, 3, 4\); got torch.float64") as caught:
         OptimalMemory(images()).posterior_mean(wrong.double(), 0.5)
@@ -462,9 +481,11 @@ def test_quadrature_finds_no_gap_where_q_is_the_posterior():
     torch.testing.assert_close(evidence.log_px, evidence.elbo, rtol=0, atol=1e-7)
 
 
-@pytest.mark.parametrize(("mu", "log_var"), [((0.0, 0.0), (1.0, 0.5)), ((-9.0, 7.0), (0.0, -1.0)),
-                                             ((1.0, 0.0), (-6.0, 1.0)), ((0.1, -0.7), (-7.0, -7.0))],
-                         ids=["wide", "far", "one narrow", "narrow"])
+@pytest.mark.parametrize(
+    ("mu", "log_var"),
+    [((0.0, 0.0), (1.0, 0.5)), ((-9.0, 7.0), (0.0, -1.0)), ((1.0, 0.0), (-6.0, 1.0)), ((0.1, -0.7), (-7.0, -7.0))],
+    ids=["wide", "far", "one narrow", "narrow"],
+)
 def test_quadrature_holds_every_q(mu, log_var):
     vae, x = with_encoder(linear_vae(), mu, log_var), pictures(2)
     evidence = log_px_quadrature(vae, x)
@@ -519,7 +540,7 @@ def test_a_tolerance_that_cannot_be_reached_is_an_error(tolerance=1e-30):
     vae = linear_vae(orthogonal=True)
     with torch.no_grad():
         vae.decoder[0].weight *= 15  # narrow, so that few blocks are refined to the end
-    with pytest.raises(RuntimeError, match="not converged to .* nats .*: give a larger tolerance, or use"):
+    with pytest.raises(RuntimeError, match=r"not converged to .* nats .*: give a larger tolerance, or use"):
         log_px_quadrature(with_the_exact_posterior(vae), pictures(1), tolerance=tolerance)
 
 
@@ -545,7 +566,7 @@ def labelled():
 def test_with_labels_it_is_the_evidence_given_the_label():
     torch.manual_seed(0)
     vae, x, y = with_encoder(labelled()), pictures(60), torch.tensor([0, 1, 2] * 20)
-    w, b = parts(vae)
+    w, _b = parts(vae)
     moved = (x.flatten(1) - y[:, None] * (w @ torch.ones(2).double())).view_as(x)  # W (z + y) + b
     exact = exact_log_px(vae, moved)
     torch.testing.assert_close(log_px_quadrature(vae, x, y).log_px, exact, rtol=0, atol=1e-6)
@@ -562,8 +583,9 @@ PIXEL_FAMILIES = {
     "bernoulli": lambda outputs: Bernoulli(logits=outputs),
     "gaussian": lambda outputs: Normal(outputs, 0.3),
     "gaussian_learned": lambda outputs: Normal(outputs, math.exp(-0.7)),
-    "gaussian_pixelwise": lambda outputs: Normal(outputs[:PIXELS],
-                                                 0.01 + torch.nn.functional.softplus(outputs[PIXELS:])),
+    "gaussian_pixelwise": lambda outputs: Normal(
+        outputs[:PIXELS], 0.01 + torch.nn.functional.softplus(outputs[PIXELS:])
+    ),
     "continuous_bernoulli": lambda outputs: ContinuousBernoulli(logits=outputs),
 }
 
@@ -591,8 +613,9 @@ def test_log_likelihoods_are_those_of_every_image_given_every_code(likelihood, l
     for row, image in zip(table, x.flatten(1), strict=True):
         for number, code in zip(row, z, strict=True):
             outputs = vae.decoder(code).detach()
-            torch.testing.assert_close(number, PIXEL_FAMILIES[likelihood](outputs).log_prob(image).sum(),
-                                       rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(
+                number, PIXEL_FAMILIES[likelihood](outputs).log_prob(image).sum(), rtol=1e-6, atol=1e-6
+            )
 
 
 @pytest.mark.parametrize("codes", [1, 4, 7])
@@ -674,10 +697,16 @@ def test_active_units_take_labels():
 # --- what all of them leave behind -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("of_images", [lambda vae, x: log_px_importance(vae, x, 3), log_px_quadrature,
-                                       lambda vae, x: posterior_grid(vae, x)[1],
-                                       lambda vae, x: log_likelihoods(vae, x, x.new_ones(2, 2))],
-                         ids=["importance", "quadrature", "grid", "log_likelihoods"])
+@pytest.mark.parametrize(
+    "of_images",
+    [
+        lambda vae, x: log_px_importance(vae, x, 3),
+        log_px_quadrature,
+        lambda vae, x: posterior_grid(vae, x)[1],
+        lambda vae, x: log_likelihoods(vae, x, x.new_ones(2, 2)),
+    ],
+    ids=["importance", "quadrature", "grid", "log_likelihoods"],
+)
 def test_no_gradients_are_kept_and_none_reach_the_weights(of_images):
     vae, x = linear_vae(), pictures(2).requires_grad_()
     numbers = of_images(vae, x)
@@ -784,8 +813,12 @@ def test_active_units_count_what_the_labels_move():
     assert active_units(cvae, x, torch.arange(6) % 3) == 1 and active_units(cvae, x, torch.ones(6).long()) == 0
 
 
-OF_LABELS = {"importance": lambda model, x, y: log_px_importance(model, x, 3, y), "quadrature": log_px_quadrature,
-             "grid": posterior_grid, "active units": active_units}
+OF_LABELS = {
+    "importance": lambda model, x, y: log_px_importance(model, x, 3, y),
+    "quadrature": log_px_quadrature,
+    "grid": posterior_grid,
+    "active units": active_units,
+}
 
 
 @pytest.mark.parametrize("of_labels", OF_LABELS.values(), ids=OF_LABELS)
@@ -801,9 +834,9 @@ def test_labels_that_are_missing_not_taken_or_no_labels_are_named(of_labels):
     for y in () if of_labels is active_units else (LABELS[:1], LABELS[0]):  # a function that takes images one by one
         with pytest.raises(ValueError, match=r"one label an image, shape \(7,\); got labels of .* many of one"):
             of_labels(cvae, x, y)
-    with pytest.raises(ValueError, match="must lie in 0…2; got values from [03] to 3"):
+    with pytest.raises(ValueError, match=r"must lie in 0…2; got values from [03] to 3"):
         of_labels(cvae, x, (LABELS == 2) * 3)
-    with pytest.raises(ValueError, match="must be integers 0…2; got torch.float64"):
+    with pytest.raises(ValueError, match=r"must be integers 0…2; got torch.float64"):
         of_labels(cvae, x, LABELS.double())
 
 
@@ -938,14 +971,29 @@ def test_a_probe_repeats_exactly_and_leaves_everything_as_it_was(hidden):
         assert linear_probe(*arguments, seed=1) != first and linear_probe(*arguments[:5], epochs=3) != first
 
 
-@pytest.mark.parametrize("change", [
-    {"z": torch.zeros(6)}, {"z": torch.zeros(6, 1, 2)}, {"z": torch.zeros(5, 2)}, {"z": torch.zeros(6, 2).long()},
-    {"z": torch.full((6, 2), math.nan)}, {"y": torch.zeros(6)}, {"y": torch.zeros(6, 1).long()},
-    {"test_z": torch.zeros(4, 3)}, {"test_z": torch.zeros(4, 2).double()}, {"test_y": torch.zeros(3).long()},
-    {"z": torch.zeros(0, 2), "y": torch.zeros(0).long()}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"z": torch.zeros(6)},
+        {"z": torch.zeros(6, 1, 2)},
+        {"z": torch.zeros(5, 2)},
+        {"z": torch.zeros(6, 2).long()},
+        {"z": torch.full((6, 2), math.nan)},
+        {"y": torch.zeros(6)},
+        {"y": torch.zeros(6, 1).long()},
+        {"test_z": torch.zeros(4, 3)},
+        {"test_z": torch.zeros(4, 2).double()},
+        {"test_y": torch.zeros(3).long()},
+        {"z": torch.zeros(0, 2), "y": torch.zeros(0).long()},
+    ],
+)
 def test_codes_and_labels_that_are_none_are_named(change):
-    arguments = {"z": torch.zeros(6, 2), "y": torch.arange(6) % 2, "test_z": torch.zeros(4, 2),
-                 "test_y": torch.arange(4) % 2}
+    arguments = {
+        "z": torch.zeros(6, 2),
+        "y": torch.arange(6) % 2,
+        "test_z": torch.zeros(4, 2),
+        "test_y": torch.arange(4) % 2,
+    }
     with pytest.raises(ValueError, match=r"takes finite float codes \(N, K\) and integer labels \(N,\).*; got torch"):
         linear_probe(**arguments | change)
 

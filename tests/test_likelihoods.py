@@ -37,9 +37,13 @@ def pixelwise(mean):
     return gaussian_pixelwise(torch.stack([mean, mean.cos() - 1], -4))
 
 
-FAMILIES = {"bernoulli": bernoulli, "gaussian": lambda mean: gaussian(mean, 0.5), "gaussian_pixelwise": pixelwise,
-            "gaussian_learned": lambda mean: gaussian_learned(mean, torch.tensor(-0.7, dtype=mean.dtype)),
-            "continuous_bernoulli": continuous_bernoulli}
+FAMILIES = {
+    "bernoulli": bernoulli,
+    "gaussian": lambda mean: gaussian(mean, 0.5),
+    "gaussian_pixelwise": pixelwise,
+    "gaussian_learned": lambda mean: gaussian_learned(mean, torch.tensor(-0.7, dtype=mean.dtype)),
+    "continuous_bernoulli": continuous_bernoulli,
+}
 every_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 
 
@@ -81,8 +85,11 @@ def test_the_table_is_the_log_prob_of_every_pair(family):
     torch.testing.assert_close(table, one_by_one, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize("family", [family for name, family in FAMILIES.items() if name != "bernoulli"],
-                         ids=[name for name in FAMILIES if name != "bernoulli"])
+@pytest.mark.parametrize(
+    "family",
+    [family for name, family in FAMILIES.items() if name != "bernoulli"],
+    ids=[name for name in FAMILIES if name != "bernoulli"],
+)
 def test_the_table_takes_grey_images(family):
     p_x, x = family(2 * random(*SHAPE)), random(3, 2, 3, 4, seed=1).sigmoid()
     one_by_one = torch.stack([p_x.log_prob(image.expand(SHAPE)) for image in x])
@@ -130,11 +137,14 @@ def test_bernoulli_draws_are_images_of_zeros_and_ones():
     assert (draws.mean(0) - 0.7311).abs().max() < 5 * standard_error
 
 
-@pytest.mark.parametrize(("pixels", "found"), [
-    (torch.linspace(0.25, 0.75, 4), "0.25"),
-    (torch.tensor([0.0, 1.0, 1.0, 255.0]), "255"),
-    (torch.tensor([-1.0, 0.0, 1.0, 1.0]), "-1"),
-])
+@pytest.mark.parametrize(
+    ("pixels", "found"),
+    [
+        (torch.linspace(0.25, 0.75, 4), "0.25"),
+        (torch.tensor([0.0, 1.0, 1.0, 255.0]), "255"),
+        (torch.tensor([-1.0, 0.0, 1.0, 1.0]), "-1"),
+    ],
+)
 def test_bernoulli_refuses_grey_images_and_says_what_to_do(pixels, found):
     p_x = bernoulli(torch.zeros(3, 1, 2, 2))
     with pytest.raises(ValueError, match=f"pixels that are 0 or 1; got {found} among them: .*binarize.*gaussian") as e:
@@ -143,9 +153,17 @@ def test_bernoulli_refuses_grey_images_and_says_what_to_do(pixels, found):
 
 
 @every_family
-@pytest.mark.parametrize("x", [torch.ones(3, 2, 2), torch.ones(3, 1, 2, 1), torch.ones(2, 2), torch.ones(3, 4),
-                               torch.ones(3, 1, 2, 2, dtype=torch.uint8)],
-                         ids=["no channel", "width 1", "one bare image", "flat", "bytes"])
+@pytest.mark.parametrize(
+    "x",
+    [
+        torch.ones(3, 2, 2),
+        torch.ones(3, 1, 2, 1),
+        torch.ones(2, 2),
+        torch.ones(3, 4),
+        torch.ones(3, 1, 2, 2, dtype=torch.uint8),
+    ],
+    ids=["no channel", "width 1", "one bare image", "flat", "bytes"],
+)
 def test_images_of_another_shape_or_type_are_never_broadcast(family, x):
     with pytest.raises(ValueError, match=r"floats of shape \(…, 1, 2, 2\); got torch"):
         family(torch.zeros(3, 1, 2, 2)).log_prob(x)
@@ -165,7 +183,7 @@ def test_bernoulli_refuses_nan():
 
 @pytest.mark.parametrize("shape", [(3, 1, 2, 3), (2, 1, 2, 2)], ids=["another image shape", "another batch size"])
 def test_bernoulli_names_shapes_that_do_not_match(shape):
-    with pytest.raises((ValueError, RuntimeError), match="(?i)broadcast|size|shape"):
+    with pytest.raises((ValueError, RuntimeError), match=r"(?i)broadcast|size|shape"):
         bernoulli(torch.zeros(3, 1, 2, 2)).log_prob(torch.ones(shape))
 
 
@@ -182,10 +200,14 @@ def test_gaussian_agrees_with_torch(sigma):
 def test_gaussian_is_minus_half_the_squared_error_and_a_constant():
     mean, x = random(*SHAPE), random(*SHAPE, seed=1)
     squared, pixels = ((x - mean).numpy() ** 2).sum((1, 2, 3)), 2 * 3 * 4
-    np.testing.assert_allclose(gaussian(mean).log_prob(x).numpy(), -squared / 2 - pixels / 2 * np.log(2 * np.pi),
-                               rtol=1e-12)
-    np.testing.assert_allclose(gaussian(mean, 0.5).log_prob(x).numpy(),
-                               -squared / (2 * 0.25) - pixels / 2 * np.log(2 * np.pi * 0.25), rtol=1e-12)
+    np.testing.assert_allclose(
+        gaussian(mean).log_prob(x).numpy(), -squared / 2 - pixels / 2 * np.log(2 * np.pi), rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        gaussian(mean, 0.5).log_prob(x).numpy(),
+        -squared / (2 * 0.25) - pixels / 2 * np.log(2 * np.pi * 0.25),
+        rtol=1e-12,
+    )
 
 
 def test_gaussian_density_integrates_to_one():
@@ -211,12 +233,14 @@ def test_gaussian_draws_have_the_mean_and_the_deviation():
 
 def test_gaussian_keeps_the_type_of_the_mean():
     for dtype in (torch.float32, torch.float64):
-        assert gaussian(torch.zeros(2, 1, 1, 1, dtype=dtype), 0.5).log_prob(torch.ones(2, 1, 1, 1, dtype=dtype)).dtype \
+        assert (
+            gaussian(torch.zeros(2, 1, 1, 1, dtype=dtype), 0.5).log_prob(torch.ones(2, 1, 1, 1, dtype=dtype)).dtype
             == dtype
+        )
 
 
 def test_gaussian_names_shapes_that_do_not_match():
-    with pytest.raises((ValueError, RuntimeError), match="(?i)size|shape"):
+    with pytest.raises((ValueError, RuntimeError), match=r"(?i)size|shape"):
         gaussian(torch.zeros(3, 1, 2, 2)).log_prob(torch.ones(2, 1, 2, 2))
 
 
@@ -289,7 +313,7 @@ def exact_variance(logit):
     """1/a² - 1 / (4 sinh²(a/2)); near 0 its series."""
     if abs(logit) < 0.1:
         return 1 / 12 - logit**2 / 240 + logit**4 / 6048
-    return 1 / logit**2 - (0.25 / np.sinh(logit / 2)**2 if abs(logit) < 600 else 0)
+    return 1 / logit**2 - (0.25 / np.sinh(logit / 2) ** 2 if abs(logit) < 600 else 0)
 
 
 def simpson(values):
@@ -312,8 +336,9 @@ def test_continuous_bernoulli_agrees_with_torch_where_that_is_accurate():
     logits = torch.cat([torch.linspace(-12, -0.3, 40), torch.linspace(0.3, 12, 40)]).double().view(8, 2, 5, 1)
     x = torch.rand(8, 2, 5, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     theirs = ContinuousBernoulli(logits=logits)
-    torch.testing.assert_close(continuous_bernoulli(logits).log_prob(x), pixel_sum(theirs.log_prob(x)),
-                               rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        continuous_bernoulli(logits).log_prob(x), pixel_sum(theirs.log_prob(x)), rtol=1e-9, atol=1e-9
+    )
     torch.testing.assert_close(continuous_bernoulli(logits).mean, theirs.mean, rtol=1e-9, atol=1e-9)
 
 
@@ -342,8 +367,9 @@ def test_the_mean_of_a_continuous_bernoulli_is_exact_and_its_slope_is_the_varian
     exact = logits.detach().double().flatten().numpy()
     np.testing.assert_allclose(mean.detach().double().flatten().numpy(), [exact_mean(a) for a in exact], atol=atol)
     (gradient,) = torch.autograd.grad(mean.sum(), logits)
-    np.testing.assert_allclose(gradient.double().flatten().numpy(), [exact_variance(a) for a in exact], rtol=1e-5,
-                               atol=30 * atol)
+    np.testing.assert_allclose(
+        gradient.double().flatten().numpy(), [exact_variance(a) for a in exact], rtol=1e-5, atol=30 * atol
+    )
 
 
 @pytest.mark.parametrize("logit", [17.0, 20.0, 50.0])
@@ -362,8 +388,8 @@ def test_draws_of_a_continuous_bernoulli_follow_its_distribution(logit):
     count = 20_000
     draws = continuous_bernoulli(one_pixel([logit])).sample((count,)).flatten().sort().values.numpy()
     variance = exact_variance(logit)
-    assert abs(draws.mean() - exact_mean(logit)) < 4 * (variance / count)**0.5
-    squares = (draws - exact_mean(logit))**2
+    assert abs(draws.mean() - exact_mean(logit)) < 4 * (variance / count) ** 0.5
+    squares = (draws - exact_mean(logit)) ** 2
     assert abs(squares.mean() - variance) < 4 * squares.std() / count**0.5
     below = draws if logit == 0 else np.expm1(logit * draws) / np.expm1(logit)
     assert np.abs(below - (np.arange(count) + 0.5) / count).max() < 1.95 / count**0.5
@@ -380,8 +406,9 @@ def test_draws_of_a_continuous_bernoulli_have_a_finite_gradient_that_moves_them_
     assert draws.min() >= 0 and draws.max() <= 1
     # the slope of the mean draw estimates the slope of the mean, which is the variance
     middle = [i for i, logit in enumerate(LOGITS) if 0.1 <= abs(logit) <= 30]
-    np.testing.assert_allclose(gradient.double().flatten().numpy()[middle] / 2000,
-                               [exact_variance(LOGITS[i]) for i in middle], rtol=0.12)
+    np.testing.assert_allclose(
+        gradient.double().flatten().numpy()[middle] / 2000, [exact_variance(LOGITS[i]) for i in middle], rtol=0.12
+    )
 
 
 @pytest.mark.parametrize("x", [-0.01, 1.01, 255.0])

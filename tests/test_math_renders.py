@@ -22,8 +22,10 @@ NODE_MODULES = ROOT / ".venv" / "math" / "node_modules"
 CODE = re.compile(r"^(`{3,}|~{3,}).*?^\1`*[ \t]*$|(?<!`)(`+)(?!`).+?(?<!`)\2(?!`)", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"(?<!\\)\$\$(.*?)(?<!\\)\$\$", re.DOTALL)
 INLINE = re.compile(r"(?<![\\$])\$(?![\s$])([^$\n]*?)(?<![\s\\])\$(?![\d$])")
-FORBIDDEN = re.compile(r"\\(?:operatorname|argmin|argmax|boldsymbol|bm|mbox|[hv]?phantom|newcommand|label|eqref|color"
-                       r"|cancel)(?![A-Za-z])|\\begin\{(?:align|eqnarray)\*?\}")
+FORBIDDEN = re.compile(
+    r"\\(?:operatorname|argmin|argmax|boldsymbol|bm|mbox|[hv]?phantom|newcommand|label|eqref|color"
+    r"|cancel)(?![A-Za-z])|\\begin\{(?:align|eqnarray)\*?\}"
+)
 ROUND_OR_SQUARE = re.compile(r"(?<!\\)(?:\\\\)*\\[(\[]")
 
 
@@ -69,13 +71,17 @@ def text_problems(text):
     if len(fences) % 2:
         yield "a block is not closed"
     rest = INLINE.sub("formula", BLOCK.sub("block", text))
-    yield from (f"a $ without its partner on the line: {line!r}" for line in rest.splitlines()
-                if re.search(r"(?<!\\)\$", line))
+    yield from (
+        f"a $ without its partner on the line: {line!r}" for line in rest.splitlines() if re.search(r"(?<!\\)\$", line)
+    )
     yield from (f"write $…$ or $$…$$: {line!r}" for line in rest.splitlines() if ROUND_OR_SQUARE.search(line))
     if re.search(r"\$\$\s*<br", text):
         yield "<br> after an equation"
-    yield from (f"write \\mid for the bar of a formula in a table: {line!r}" for line in text.splitlines()
-                if line.lstrip().startswith("|") and any("|" in tex for tex in INLINE.findall(line)))
+    yield from (
+        f"write \\mid for the bar of a formula in a table: {line!r}"
+        for line in text.splitlines()
+        if line.lstrip().startswith("|") and any("|" in tex for tex in INLINE.findall(line))
+    )
 
 
 def formula_problems(formula):
@@ -97,8 +103,9 @@ def page_problems(path):
     """All problems of one page that can be found without an engine."""
     for text in texts(path):
         yield from text_problems(text)
-        yield from (f"{problem}: {formula.tex.strip()}" for formula in formulas(text)
-                    for problem in formula_problems(formula))
+        yield from (
+            f"{problem}: {formula.tex.strip()}" for formula in formulas(text) for problem in formula_problems(formula)
+        )
 
 
 def render(listed):
@@ -111,11 +118,14 @@ def render(listed):
     if missing:
         pytest.skip(missing)
     sent = json.dumps([{"tex": formula.tex, "display": formula.display} for formula in listed])
-    done = subprocess.run(["node", RENDER, NODE_MODULES.parent], input=sent, capture_output=True, text=True,
-                          encoding="utf-8", timeout=300)
+    done = subprocess.run(
+        ["node", RENDER, NODE_MODULES.parent], input=sent, capture_output=True, text=True, encoding="utf-8", timeout=300
+    )
     assert done.returncode == 0, done.stderr
-    return [f"{refusal['engine']}: {refusal['message']}\n  in {listed[refusal['index']].tex.strip()}"
-            for refusal in json.loads(done.stdout)]
+    return [
+        f"{refusal['engine']}: {refusal['message']}\n  in {listed[refusal['index']].tex.strip()}"
+        for refusal in json.loads(done.stdout)
+    ]
 
 
 # --- the pages -------------------------------------------------------------------------------------------------------
@@ -165,7 +175,12 @@ $$
 def test_formulas_are_extracted():
     found = formulas(GOOD)
     assert [f.tex for f in found if not f.display] == [
-        r"D_{\mathrm{KL}}(q \,\lVert\, p)", "z_1", r"\{a, b\}", "K", r"a \mid b"]
+        r"D_{\mathrm{KL}}(q \,\lVert\, p)",
+        "z_1",
+        r"\{a, b\}",
+        "K",
+        r"a \mid b",
+    ]
     assert [r"\tag{1.1}" in f.tex for f in found if f.display] == [True]
 
 
@@ -174,19 +189,52 @@ def test_good_mathematics_passes():
     assert [problem for formula in formulas(GOOD) for problem in formula_problems(formula)] == []
 
 
-@pytest.mark.parametrize("text", [
-    "$$ x $$", "a\n$$\nx\n$$", "$$\nx\n$$\na", "$$\nx\n\ny\n$$", "$$\nx", "- $$\n  x\n  $$", "a $x", "$x\ny$", "$ x $",
-    r"\(x\)", r"\[x\]", "$$\nx\n$$<br>", "$$\nx\n$$\n<br>", "| $p(x|z)$ |",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$$ x $$",
+        "a\n$$\nx\n$$",
+        "$$\nx\n$$\na",
+        "$$\nx\n\ny\n$$",
+        "$$\nx",
+        "- $$\n  x\n  $$",
+        "a $x",
+        "$x\ny$",
+        "$ x $",
+        r"\(x\)",
+        r"\[x\]",
+        "$$\nx\n$$<br>",
+        "$$\nx\n$$\n<br>",
+        "| $p(x|z)$ |",
+    ],
+)
 def test_a_bad_text_is_seen(text):
     assert list(text_problems(text))
 
 
-@pytest.mark.parametrize("tex", [
-    r"\operatorname{KL}", r"\argmin_x", r"\boldsymbol{x}", r"\bm x", r"\mbox{a}", r"\phantom{x}", r"\newcommand{\a}{b}",
-    r"\label{a}", r"\eqref{a}", r"\color{red} x", r"\cancel{x}", r"\begin{align} x \end{align}",
-    r"\begin{align*} x \end{align*}", r"\begin{eqnarray} x \end{eqnarray}", r"\frac{1}{2", r"a} + {b", r"\{x}", "x<y",
-])
+@pytest.mark.parametrize(
+    "tex",
+    [
+        r"\operatorname{KL}",
+        r"\argmin_x",
+        r"\boldsymbol{x}",
+        r"\bm x",
+        r"\mbox{a}",
+        r"\phantom{x}",
+        r"\newcommand{\a}{b}",
+        r"\label{a}",
+        r"\eqref{a}",
+        r"\color{red} x",
+        r"\cancel{x}",
+        r"\begin{align} x \end{align}",
+        r"\begin{align*} x \end{align*}",
+        r"\begin{eqnarray} x \end{eqnarray}",
+        r"\frac{1}{2",
+        r"a} + {b",
+        r"\{x}",
+        "x<y",
+    ],
+)
 def test_a_bad_formula_is_seen(tex):
     assert list(formula_problems(Formula(tex, True)))
 
@@ -199,14 +247,17 @@ def test_katex_and_mathjax_render_the_good_formulas():
     assert render(formulas(GOOD)) == []
 
 
-@pytest.mark.parametrize("tex, engines", [
-    (r"\frac{1}{2", {"KaTeX", "MathJax"}),
-    (r"\undefinedmacro", {"KaTeX", "MathJax"}),
-    (r"\left( x", {"KaTeX", "MathJax"}),
-    (r"\begin{aligned} x", {"KaTeX", "MathJax"}),
-    (r"\bm{x}", {"MathJax"}),
-    (r"\text{a} é", {"KaTeX"}),
-])
+@pytest.mark.parametrize(
+    "tex, engines",
+    [
+        (r"\frac{1}{2", {"KaTeX", "MathJax"}),
+        (r"\undefinedmacro", {"KaTeX", "MathJax"}),
+        (r"\left( x", {"KaTeX", "MathJax"}),
+        (r"\begin{aligned} x", {"KaTeX", "MathJax"}),
+        (r"\bm{x}", {"MathJax"}),
+        (r"\text{a} é", {"KaTeX"}),
+    ],
+)
 def test_katex_and_mathjax_refuse_a_bad_formula(tex, engines):
     refused = render([Formula("x", False), Formula(tex, True)])
     assert {problem.partition(":")[0] for problem in refused} == engines

@@ -114,7 +114,7 @@ def test_images_that_are_not_floats_are_named(dtype):
 
 
 def test_images_of_another_float_type_are_named():
-    with pytest.raises(ValueError, match="float64.*float32|float32.*float64"):
+    with pytest.raises(ValueError, match=r"float64.*float32|float32.*float64"):
         model().float().encode(images(5))
 
 
@@ -131,7 +131,7 @@ def test_an_unknown_likelihood_lists_the_known_ones():
 
 
 def test_sigma_without_a_gaussian_is_refused():
-    with pytest.raises(ValueError, match="sigma belongs to the Gaussian.* got sigma=0.5 with likelihood='bernoulli'"):
+    with pytest.raises(ValueError, match=r"sigma belongs to the Gaussian.* got sigma=0.5 with likelihood='bernoulli'"):
         model(sigma=0.5)
 
 
@@ -154,7 +154,7 @@ def test_an_image_shape_without_a_channel_is_refused_when_the_model_is_built(sha
 
 
 def test_codes_of_another_float_type_are_named():
-    with pytest.raises(ValueError, match="computes in torch.float32; got codes in torch.float64"):
+    with pytest.raises(ValueError, match=r"computes in torch.float32; got codes in torch.float64"):
         model().float().decode(torch.zeros(3, 2, dtype=torch.float64))
 
 
@@ -182,9 +182,16 @@ def continuous_bernoulli_mean(a):
     return 0.5 / np.tanh(a / 2) + 0.5 - 1 / a
 
 
-@pytest.mark.parametrize(("likelihood", "squash"), [
-    ("bernoulli", SIGMOID), ("gaussian", lambda a: a), ("gaussian_learned", lambda a: a),
-    ("continuous_bernoulli", continuous_bernoulli_mean), ("gaussian_pixelwise", lambda a: a[:, :24])])
+@pytest.mark.parametrize(
+    ("likelihood", "squash"),
+    [
+        ("bernoulli", SIGMOID),
+        ("gaussian", lambda a: a),
+        ("gaussian_learned", lambda a: a),
+        ("continuous_bernoulli", continuous_bernoulli_mean),
+        ("gaussian_pixelwise", lambda a: a[:, :24]),
+    ],
+)
 @pytest.mark.parametrize("kind", [Autoencoder, VAE])
 def test_every_likelihoods_mean_is_that_of_the_decoders_numbers(kind, likelihood, squash):
     ae, z = model(kind, likelihood=likelihood), torch.linspace(-2, 2, 10, dtype=torch.float64).view(5, 2)
@@ -350,8 +357,11 @@ def test_only_the_first_layers_take_the_labels():
 def test_another_label_gives_another_posterior_and_another_image():
     cvae, x, z = conditional(), images(7), images(7, 2, shape=())
     other = (Y + 1) % 3
-    for one, two in ((cvae.encode(x, Y).mean, cvae.encode(x, other).mean), (cvae.reconstruct(x, Y),
-                     cvae.reconstruct(x, other)), (cvae.decode(z, Y).mean, cvae.decode(z, other).mean)):
+    for one, two in (
+        (cvae.encode(x, Y).mean, cvae.encode(x, other).mean),
+        (cvae.reconstruct(x, Y), cvae.reconstruct(x, other)),
+        (cvae.decode(z, Y).mean, cvae.decode(z, other).mean),
+    ):
         assert ((one - two).abs().flatten(1).amax(1) > 1e-6).all()
 
 
@@ -438,7 +448,7 @@ def test_a_saved_cvae_comes_back(tmp_path):
     assert not torch.equal(other.reconstruct(x, Y), cvae.reconstruct(x, Y))
     other.load_state_dict(torch.load(tmp_path / "cvae.pt", weights_only=True))
     assert torch.equal(other.reconstruct(x, Y), cvae.reconstruct(x, Y))
-    with pytest.raises(RuntimeError, match="size mismatch for encoder.0.weight"):
+    with pytest.raises(RuntimeError, match=r"size mismatch for encoder.0.weight"):
         conditional(num_classes=4).load_state_dict(cvae.state_dict())
 
 
@@ -448,25 +458,45 @@ def every_use(cvae, y):
     return [lambda: cvae.encode(x, y), lambda: cvae.decode(z, y), lambda: cvae.reconstruct(x, y), lambda: cvae(x, y)]
 
 
-@pytest.mark.parametrize(("y", "sentence"), [
-    (None, r"^A CVAE needs the labels y, a tensor of class indices such as .*train_y or torch.tensor.*; got none\.$"),
-    (3, "A CVAE needs the labels y.*; got 3"),
-    ([0, 1], r"A CVAE needs the labels y.*; got \[0, 1\]"),
-    (torch.tensor([0, 1, 2, 3, 0, 0, 0]), "must lie in 0…2; got values from 0 to 3: correct them, or give a larg"),
-    (torch.tensor([0, 1, 2, -1, 0, 0, 0]), "must lie in 0…2; got values from -1 to 2"),
-    (Y.double(), r"must be integers 0…2; got torch.float64: convert them with \.long\(\), or a one-hot matrix with "),
-    (torch.eye(3)[Y], r"must be integers 0…2; got torch.float32: .*one-hot matrix with \.argmax"),
-    (torch.eye(3)[Y].long(), r"one label an image or code, shape \(7,\); got labels of shape \(7, 3\): y.argmax\(-1\)"),
-    (Y[:5], r"one label an image or code, shape \(7,\); got labels of shape \(5,\)"),
-    (Y[:, None], r"shape \(7,\); got labels of shape \(7, 1\)")])
+@pytest.mark.parametrize(
+    ("y", "sentence"),
+    [
+        (
+            None,
+            r"^A CVAE needs the labels y, a tensor of class indices such as .*train_y or torch.tensor.*; got none\.$",
+        ),
+        (3, "A CVAE needs the labels y.*; got 3"),
+        ([0, 1], r"A CVAE needs the labels y.*; got \[0, 1\]"),
+        (torch.tensor([0, 1, 2, 3, 0, 0, 0]), "must lie in 0…2; got values from 0 to 3: correct them, or give a larg"),
+        (torch.tensor([0, 1, 2, -1, 0, 0, 0]), "must lie in 0…2; got values from -1 to 2"),
+        (
+            Y.double(),
+            r"must be integers 0…2; got torch.float64: convert them with \.long\(\), or a one-hot matrix with ",
+        ),
+        (torch.eye(3)[Y], r"must be integers 0…2; got torch.float32: .*one-hot matrix with \.argmax"),
+        (
+            torch.eye(3)[Y].long(),
+            r"one label an image or code, shape \(7,\); got labels of shape \(7, 3\): y.argmax\(-1\)",
+        ),
+        (Y[:5], r"one label an image or code, shape \(7,\); got labels of shape \(5,\)"),
+        (Y[:, None], r"shape \(7,\); got labels of shape \(7, 1\)"),
+    ],
+)
 def test_labels_that_are_none_are_named(y, sentence):
     for use in every_use(conditional(), y):
         with pytest.raises(ValueError, match=sentence):
             use()
 
 
-@pytest.mark.parametrize(("y", "sentence"), [(16, "needs the labels y.*; got 16"), (None, "got none"),
-                                             (torch.tensor([3]), "must lie in 0…2"), (torch.zeros(2), "be integers")])
+@pytest.mark.parametrize(
+    ("y", "sentence"),
+    [
+        (16, "needs the labels y.*; got 16"),
+        (None, "got none"),
+        (torch.tensor([3]), "must lie in 0…2"),
+        (torch.zeros(2), "be integers"),
+    ],
+)
 def test_samples_need_labels_not_a_count(y, sentence):
     with pytest.raises(ValueError, match=sentence):
         conditional().sample(y)
@@ -484,7 +514,7 @@ def test_a_cvae_refuses_what_a_vae_refuses():
         conditional().encode(torch.zeros(7, 24, dtype=torch.float64), Y)
     with pytest.raises(ValueError, match=r"Codes must have shape \(…, 2\); got \(7, 5\)"):
         conditional().decode(torch.zeros(7, 5, dtype=torch.float64), Y)
-    with pytest.raises(ValueError, match="computes in torch.float64; got codes in torch.float32"):
+    with pytest.raises(ValueError, match=r"computes in torch.float64; got codes in torch.float32"):
         conditional().decode(torch.zeros(7, 2), Y)
     with pytest.raises(ValueError, match="sigma belongs to the Gaussian"):
         conditional(sigma=0.5)

@@ -50,8 +50,11 @@ def tree(source):
 
 def calls(source, name):
     """The first argument of each call of `name` in a cell: a constant, or None for anything else."""
-    found = [node for node in ast.walk(tree(source)) if isinstance(node, ast.Call)
-             and getattr(node.func, "id", getattr(node.func, "attr", None)) == name]
+    found = [
+        node
+        for node in ast.walk(tree(source))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", None)) == name
+    ]
     return [getattr(node.args[0], "value", None) if node.args else None for node in found]
 
 
@@ -62,8 +65,12 @@ def called(notebook, name):
 
 def tags(notebook):
     r"""(position, number) of each \tag{n.k} in the notebook's prose, in order."""
-    return [(i, number) for i, cell in enumerate(notebook.cells) if cell.cell_type == "markdown"
-            for number in re.findall(r"\\tag\{([^}]*)\}", FENCE.sub("", cell.source))]
+    return [
+        (i, number)
+        for i, cell in enumerate(notebook.cells)
+        if cell.cell_type == "markdown"
+        for number in re.findall(r"\\tag\{([^}]*)\}", FENCE.sub("", cell.source))
+    ]
 
 
 def printed(cell):
@@ -108,8 +115,12 @@ def executed_in_order(notebook, path):
 
 
 def no_errors(notebook, path):
-    yield from (f"cell {i} ends in an error: {output.get('ename')}" for i, cell in code_cells(notebook)
-                for output in cell.outputs if output.output_type == "error")
+    yield from (
+        f"cell {i} ends in an error: {output.get('ename')}"
+        for i, cell in code_cells(notebook)
+        for output in cell.outputs
+        if output.output_type == "error"
+    )
 
 
 def no_saved_state(notebook, path):
@@ -131,8 +142,11 @@ def small(notebook, path):
 
 
 def no_machine_paths(notebook, path):
-    yield from (f"an output of cell {i} names a path of one machine: {found[0]}…" for i, cell in code_cells(notebook)
-                if (found := MACHINE_PATHS.search(printed(cell))))
+    yield from (
+        f"an output of cell {i} names a path of one machine: {found[0]}…"
+        for i, cell in code_cells(notebook)
+        if (found := MACHINE_PATHS.search(printed(cell)))
+    )
 
 
 def enough_code_but_not_more(notebook, path):
@@ -189,7 +203,7 @@ def exercises_complete(notebook, path):
 def stubs_unanswered(notebook, path):
     for i, number in called(notebook, "check"):
         if "not attempted yet" not in printed(notebook.cells[i]):
-            yield f"the stub of exercise {number} (cell {i}) does not say \"not attempted yet\""
+            yield f'the stub of exercise {number} (cell {i}) does not say "not attempted yet"'
 
 
 def folded(notebook):
@@ -218,8 +232,10 @@ def hints_and_solutions(notebook, path):
         seen.append((kind, number))
         if kind == "Solution":
             if number is None:
-                yield (f"the solution after {seen[:-1]} has no ```python block, blank lines around it, with a line "
-                       "check(\"n.k\", …)")
+                yield (
+                    f"the solution after {seen[:-1]} has no ```python block, blank lines around it, with a line "
+                    'check("n.k", …)'
+                )
             if ("check", number) not in seen:
                 yield f"the solution of exercise {number} has no stub before it"
             if "Hint" not in [kind for kind, _ in seen]:
@@ -231,8 +247,12 @@ def hints_and_solutions(notebook, path):
 
 def imports(notebook):
     """The notebook's own import statements, as one piece of code."""
-    nodes = [node for _, cell in code_cells(notebook) for node in tree(cell.source).body
-             if isinstance(node, ast.Import | ast.ImportFrom)]
+    nodes = [
+        node
+        for _, cell in code_cells(notebook)
+        for node in tree(cell.source).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     return "\n".join(map(ast.unparse, nodes))
 
 
@@ -254,13 +274,28 @@ def solutions_pass(notebook, path):
             continue
         last = code.strip().splitlines()[-1] if code.strip() else ""
         if not last.startswith(f'check("{number}", ') or [name for name, _ in verdicts] != [number]:
-            yield f"the solution of exercise {number} must end in check(\"{number}\", …), once"
+            yield f'the solution of exercise {number} must end in check("{number}", …), once'
         yield from (f"exercise {name}: {verdict}" for name, verdict in verdicts if verdict.passed is not True)
 
 
-RULES = [valid_format, kernel_is_python3, executed_in_order, no_errors, no_saved_state, no_scripts, small,
-         no_machine_paths, enough_code_but_not_more, figures_described, equations_numbered, equations_checked,
-         exercises_complete, stubs_unanswered, hints_and_solutions, solutions_pass]
+RULES = [
+    valid_format,
+    kernel_is_python3,
+    executed_in_order,
+    no_errors,
+    no_saved_state,
+    no_scripts,
+    small,
+    no_machine_paths,
+    enough_code_but_not_more,
+    figures_described,
+    equations_numbered,
+    equations_checked,
+    exercises_complete,
+    stubs_unanswered,
+    hints_and_solutions,
+    solutions_pass,
+]
 
 
 # --- the notebooks keep the rules ------------------------------------------------------------------------------------
@@ -293,23 +328,32 @@ def solution(code):
 
 def exercise(number):
     code = f'from aetutor import EXERCISES\n\nanswer = EXERCISES["{number}"].reference\ncheck("{number}", answer)'
-    return [new_code_cell(f'answer = None\ncheck("{number}", answer)', outputs=[new_output(
-                "execute_result", {"text/plain": f"… Exercise {number}: not attempted yet."})]),
-            new_markdown_cell(f"<details><summary>Hint</summary>\n\nThink.\n\n</details>\n\n{solution(code)}")]
+    return [
+        new_code_cell(
+            f'answer = None\ncheck("{number}", answer)',
+            outputs=[new_output("execute_result", {"text/plain": f"… Exercise {number}: not attempted yet."})],
+        ),
+        new_markdown_cell(f"<details><summary>Hint</summary>\n\nThink.\n\n</details>\n\n{solution(code)}"),
+    ]
 
 
 def example():
     """A notebook that keeps every rule: 0 prose, 1 imports, 2 equation, 3 its check, 4 figure, from 5 on exercises."""
     figure = new_output("display_data", {"image/png": "iVBORw0K"}, metadata={"image/png": {"alt": "a line"}})
     caption = new_output("display_data", {"text/markdown": "*A line.*"})
-    notebook = new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}}, cells=[
-        new_markdown_cell("# Example"),
-        new_code_cell("%matplotlib inline\nimport torch\nfrom aetutor import check, verify\n" + "a = 1\n" * 100),
-        new_markdown_cell("```\n\\tag{9.9} is code\n```\n\n$$\n1 = 1 \\tag{1.1}\n$$"),
-        new_code_cell('verify("1.1", 1.0, 1.0, atol=1e-9)',
-                      outputs=[new_output("stream", name="stdout", text="(1.1) ✓ 1 = 1")]),
-        new_code_cell("draw()", outputs=[figure, caption]),
-    ])
+    notebook = new_notebook(
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+        cells=[
+            new_markdown_cell("# Example"),
+            new_code_cell("%matplotlib inline\nimport torch\nfrom aetutor import check, verify\n" + "a = 1\n" * 100),
+            new_markdown_cell("```\n\\tag{9.9} is code\n```\n\n$$\n1 = 1 \\tag{1.1}\n$$"),
+            new_code_cell(
+                'verify("1.1", 1.0, 1.0, atol=1e-9)',
+                outputs=[new_output("stream", name="stdout", text="(1.1) ✓ 1 = 1")],
+            ),
+            new_code_cell("draw()", outputs=[figure, caption]),
+        ],
+    )
     for number in (n for n in aetutor.EXERCISES if n.startswith("1.")):
         notebook.cells += exercise(number)
     for count, (_, cell) in enumerate(code_cells(notebook), start=1):
@@ -319,9 +363,11 @@ def example():
 
 def edit(i, old, new):
     """Replace a text in the source of cell i."""
+
     def break_it(notebook):
         assert old in notebook.cells[i].source
         notebook.cells[i].source = notebook.cells[i].source.replace(old, new, 1)
+
     return break_it
 
 

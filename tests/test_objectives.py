@@ -57,7 +57,7 @@ def test_gaussian_loss_is_the_scaled_squared_error_and_a_constant(sigma):
 
 def test_each_image_has_its_own_loss():
     ae, x = model(), grey().round()
-    alone = torch.cat([reconstruction_loss(ae, x[i:i + 1]) for i in range(7)])
+    alone = torch.cat([reconstruction_loss(ae, x[i : i + 1]) for i in range(7)])
     torch.testing.assert_close(reconstruction_loss(ae, x), alone, rtol=1e-12, atol=0)
 
 
@@ -85,7 +85,7 @@ def test_images_of_another_shape_are_refused():
 
 
 def test_bytes_are_refused():
-    with pytest.raises(ValueError, match="float images; got torch.uint8"):
+    with pytest.raises(ValueError, match=r"float images; got torch.uint8"):
         reconstruction_loss(model(), grey().byte())
 
 
@@ -254,8 +254,11 @@ def test_the_importance_weights_are_those_of_the_formula_at_the_drawn_codes():
     mu, log_var = (x.flatten(1) @ vae.encoder[0].weight.T + vae.encoder[0].bias).chunk(2, 1)
     z = mu + (log_var / 2).exp() * torch.randn(5, 7, 2, dtype=torch.float64)
     p_x = Normal(z @ vae.decoder[0].weight.T + vae.decoder[0].bias, SIGMA)
-    expected = (p_x.log_prob(x.flatten(1)).sum(2) + Normal(0.0, 1.0).log_prob(z).sum(2)
-                - Normal(mu, (log_var / 2).exp()).log_prob(z).sum(2))
+    expected = (
+        p_x.log_prob(x.flatten(1)).sum(2)
+        + Normal(0.0, 1.0).log_prob(z).sum(2)
+        - Normal(mu, (log_var / 2).exp()).log_prob(z).sum(2)
+    )
     torch.testing.assert_close(weights, expected, rtol=1e-11, atol=1e-11)
 
 
@@ -391,8 +394,9 @@ def test_the_conditional_elbo_is_unbiased_for_the_labels_own_closed_form(samples
     kl = of_each(lambda vae, one: exact_parts(vae, one)[1], cvae, x, LABELS)
     assert within(bound.log_px_z.view(4000, 7), log_px_z) and within(bound.elbo.view(4000, 7), log_px_z - kl)
     torch.testing.assert_close(bound.kl[:7], kl, rtol=1e-12, atol=1e-12)
-    assert not within(elbo(cvae, x.repeat(4000, 1, 1, 1), (LABELS + 1).remainder(3).repeat(4000)).elbo.view(4000, 7),
-                      log_px_z - kl)
+    assert not within(
+        elbo(cvae, x.repeat(4000, 1, 1, 1), (LABELS + 1).remainder(3).repeat(4000)).elbo.view(4000, 7), log_px_z - kl
+    )
     assert (log_px_z - kl < of_each(exact_log_px, cvae, x, LABELS)).all()
 
 
@@ -421,7 +425,7 @@ def test_one_label_may_be_given_for_all_images():
 def test_labels_that_are_missing_too_many_or_not_taken_are_named(bound):
     with pytest.raises(ValueError, match="A CVAE needs the labels y, a tensor of class indices"):
         bound(linear_cvae(), grey())
-    with pytest.raises(ValueError, match="^VAE takes no labels; got y: leave it out, or take a CVAE"):
+    with pytest.raises(ValueError, match=r"^VAE takes no labels; got y: leave it out, or take a CVAE"):
         bound(linear_vae(), grey(), LABELS)
     with pytest.raises(ValueError, match=r"shape \(7,\); got labels of shape \(6,\)"):
         bound(linear_cvae(), grey(), LABELS[:6])

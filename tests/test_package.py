@@ -11,8 +11,14 @@ import pytest
 
 import aetutor
 
-MODULES = ["aetutor", *(module.name for module in pkgutil.walk_packages(aetutor.__path__, "aetutor.")
-                        if not module.name.endswith("__main__"))]
+MODULES = [
+    "aetutor",
+    *(
+        module.name
+        for module in pkgutil.walk_packages(aetutor.__path__, "aetutor.")
+        if not module.name.endswith("__main__")
+    ),
+]
 HEAVY = {"matplotlib", "ipywidgets", "torchvision", "IPython", "tqdm", "PIL", "jupyterlab"}
 
 PROBE = """
@@ -60,8 +66,19 @@ def test_names_that_are_exported_exist(name):
 
 
 def test_the_package_exports_what_the_course_is_built_on():
-    wanted = {"Autoencoder", "EXERCISES", "History", "Trainer", "binarize", "check", "load", "reconstruction_loss",
-              "show_source", "to_unit", "verify"}
+    wanted = {
+        "Autoencoder",
+        "EXERCISES",
+        "History",
+        "Trainer",
+        "binarize",
+        "check",
+        "load",
+        "reconstruction_loss",
+        "show_source",
+        "to_unit",
+        "verify",
+    }
     assert wanted <= set(aetutor.__all__)
 
 

@@ -41,7 +41,7 @@ def test_each_image_stands_in_its_place_and_the_rest_is_white(count, columns, ro
     expected = np.ones((rows * (3 + gap) - gap, columns * (4 + gap) - gap, channels), np.float32)
     for i, image in enumerate(x.numpy()):
         top, left = (i // columns) * (3 + gap), (i % columns) * (4 + gap)
-        expected[top:top + 3, left:left + 4] = image.transpose(1, 2, 0)
+        expected[top : top + 3, left : left + 4] = image.transpose(1, 2, 0)
     assert np.array_equal(picture, expected[..., 0] if channels == 1 else expected)
 
 
@@ -105,8 +105,12 @@ def test_lines_differ_in_dash_and_colour():
 
 
 def test_curves_draw_the_numbers_and_name_the_axes():
-    ax = plots.curves(torch.tensor([1.0, 2.0]), {"a": torch.tensor([3.0, 4.0], requires_grad=True), "b": np.ones(2)},
-                      "epoch", "loss [nats]")
+    ax = plots.curves(
+        torch.tensor([1.0, 2.0]),
+        {"a": torch.tensor([3.0, 4.0], requires_grad=True), "b": np.ones(2)},
+        "epoch",
+        "loss [nats]",
+    )
     first, second = ax.get_lines()
     assert isinstance(ax, Axes) and first.get_xydata().tolist() == [[1, 3], [2, 4]]
     assert second.get_xydata().tolist() == [[1, 1], [2, 1]]
@@ -210,7 +214,7 @@ def test_code_map_draws_each_digit_in_its_own_shape_and_colour():
 def test_code_map_holds_all_codes_within_its_reach_and_no_others():
     codes, labels = torch.tensor([[-2.0, 1.0], [1.0, 2.0], [0.0, -1.0], [9.0, 0.0]]), torch.tensor([4, 7, 4, 4])
     every = inked(plots.code_map(codes, labels, 3.0, 120))
-    each = [inked(plots.code_map(codes[i:i + 1], labels[i:i + 1], 3.0, 120)) for i in range(4)]
+    each = [inked(plots.code_map(codes[i : i + 1], labels[i : i + 1], 3.0, 120)) for i in range(4)]
     assert all(ink.any() for ink in each[:3]) and not each[3].any()
     assert np.array_equal(every, each[0] | each[1] | each[2])
 
@@ -229,7 +233,7 @@ GUESS = torch.tensor([0.5, 3.6], requires_grad=True), torch.tensor([0.4, 0.25])
 def log_bump(points=41):
     """Log values, z_1 along the rows, of a Gaussian bump at (2, 2.75), with standard deviations 0.3 and 0.15."""
     z1, z2 = np.linspace(*SQUARE[:2], points), np.linspace(*SQUARE[2:], points)
-    return torch.from_numpy(-((z1[:, None] - 2) / 0.3) ** 2 / 2 - ((z2 - 2.75) / 0.15) ** 2 / 2 - 2000)
+    return torch.from_numpy(-(((z1[:, None] - 2) / 0.3) ** 2) / 2 - ((z2 - 2.75) / 0.15) ** 2 / 2 - 2000)
 
 
 def test_density_is_brightest_where_the_log_values_peak_and_as_bright_as_the_density_elsewhere():
@@ -242,7 +246,7 @@ def test_density_is_brightest_where_the_log_values_peak_and_as_bright_as_the_den
     colours = painted[rows, columns, :3]
     at = ax.transData.inverted().transform(np.stack([columns + 0.5, rows + 0.5], 1))
     grey = np.ptp(colours, axis=1) < 0.02  # and not the ellipses
-    expected = np.exp(-((at[:, 0] - 2) / 0.3) ** 2 / 2 - ((at[:, 1] - 2.75) / 0.15) ** 2 / 2)
+    expected = np.exp(-(((at[:, 0] - 2) / 0.3) ** 2) / 2 - ((at[:, 1] - 2.75) / 0.15) ** 2 / 2)
     assert grey.mean() > 0.9 and colours[grey].max() == 1 and colours[grey].min() == 0
     # a cell is 0.1 wide and 0.0625 high: its shade is off by what the density changes in half of it, and a little
     assert np.abs(colours[grey, 0] - expected[grey]).max() < 0.35
@@ -293,8 +297,14 @@ def test_table_image_names_rows_downwards_columns_and_axes():
     assert ax.yaxis_inverted() and not ax.xaxis_inverted() and ax.get_images()[0].origin == "upper"
 
 
-@pytest.mark.parametrize("draw", [lambda ax: plots.table_image(torch.eye(2), ["a", "b"], "", "", ax),
-                                  lambda ax: plots.arrows(*torch.ones(3, 2, 2), ax)], ids=["table_image", "arrows"])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda ax: plots.table_image(torch.eye(2), ["a", "b"], "", "", ax),
+        lambda ax: plots.arrows(*torch.ones(3, 2, 2), ax),
+    ],
+    ids=["table_image", "arrows"],
+)
 def test_tables_and_fields_are_drawn_where_they_are_told(draw):
     ax = plt.subplots()[1]
     assert draw(ax) is ax
@@ -419,8 +429,9 @@ def test_an_animation_has_alternative_text_and_a_caption(shown):
     assert options == {"raw": True, "metadata": {"image/png": {"alt": "A red figure; then a blue one."}}}
     assert picture.keys() == {"image/png", "text/plain"}
     assert picture["text/plain"] == "Figure: A red figure; then a blue one."
-    assert caption.data == ("*From red to blue.*\n\n<details><summary>Description</summary>\n\n"
-                            "A red figure; then a blue one.\n\n</details>")
+    assert caption.data == (
+        "*From red to blue.*\n\n<details><summary>Description</summary>\n\nA red figure; then a blue one.\n\n</details>"
+    )
 
 
 def test_an_animation_closes_its_own_figures(shown):
@@ -451,9 +462,11 @@ def test_bytes_are_shown_as_the_greys_they_are():
     assert np.array_equal(plots.tile(greys, 1), plots.tile(greys.float() / 255, 1))
 
 
-@pytest.mark.parametrize("wrong", [torch.rand(3, 5, 5), torch.rand(2, 2, 5, 5), torch.rand(0, 1, 5, 5),
-                                   np.ones((2, 1, 5, 5))],
-                         ids=["no channel", "two channels", "none", "array"])
+@pytest.mark.parametrize(
+    "wrong",
+    [torch.rand(3, 5, 5), torch.rand(2, 2, 5, 5), torch.rand(0, 1, 5, 5), np.ones((2, 1, 5, 5))],
+    ids=["no channel", "two channels", "none", "array"],
+)
 def test_what_is_no_image_is_named(wrong):
     with pytest.raises(ValueError, match=r"\(N, 1, H, W\) or \(N, 3, H, W\), N at least 1; got \("):
         plots.image_grid(wrong)

@@ -27,8 +27,17 @@ MODULES = sorted(p for p in PACKAGE.rglob("*.py") if not re.fullmatch(r"notebook
 
 # in pieces, so that this file does not hold what it forbids
 MACHINE_PATHS = re.compile(r"(?<![\w.~-])/(?:wor" + r"k|hom" + r"e|roo" + r"t|tm" + r"p|Use" + r"rs)/")
-REGISTRY_HOSTS = re.compile("|".join([r"pypi\." + "org", "pythonho" + r"sted\.org", r"npmjs\." + "(?:org|com)",
-                                      r"download\.py" + r"torch\.org", r"conda\." + "anaconda"]))
+REGISTRY_HOSTS = re.compile(
+    "|".join(
+        [
+            r"pypi\." + "org",
+            "pythonho" + r"sted\.org",
+            r"npmjs\." + "(?:org|com)",
+            r"download\.py" + r"torch\.org",
+            r"conda\." + "anaconda",
+        ]
+    )
+)
 
 
 def tracked_files() -> list[Path]:
@@ -138,14 +147,17 @@ def test_environment_yml_agrees_with_pyproject():
     assert conda_problems(environment, PROJECT["project"]) == []
 
 
-@pytest.mark.parametrize("dependencies", [
-    ["python>=3.10", "pip", {"pip": ["-e .[draw]"]}],
-    ["python>=3.11", "pip", "pandas", {"pip": ["-e .[draw]"]}],
-    ["python>=3.11", "pip", {"pip": ["-e .[draw]", "pandas"]}],
-    ["python>=3.11", "pip", {"pip": ["-e ."]}],
-    ["python>=3.11", "pip", {"pip": ["torch"]}],
-    ["python>=3.11"],
-])
+@pytest.mark.parametrize(
+    "dependencies",
+    [
+        ["python>=3.10", "pip", {"pip": ["-e .[draw]"]}],
+        ["python>=3.11", "pip", "pandas", {"pip": ["-e .[draw]"]}],
+        ["python>=3.11", "pip", {"pip": ["-e .[draw]", "pandas"]}],
+        ["python>=3.11", "pip", {"pip": ["-e ."]}],
+        ["python>=3.11", "pip", {"pip": ["torch"]}],
+        ["python>=3.11"],
+    ],
+)
 def test_a_departure_is_seen(dependencies):
     assert conda_problems({"dependencies": dependencies}, PROJECT["project"] | {"requires-python": ">=3.11"})
 
@@ -176,8 +188,9 @@ def test_the_licences_are_there_and_declared():
 
 def test_every_data_file_is_declared_as_package_data():
     patterns = PROJECT["tool"]["setuptools"]["package-data"]["aetutor"]
-    data = [p.relative_to(PACKAGE).as_posix() for p in PACKAGE.rglob("*")
-            if p.is_file() and p.suffix not in (".py", ".pyc")]
+    data = [
+        p.relative_to(PACKAGE).as_posix() for p in PACKAGE.rglob("*") if p.is_file() and p.suffix not in (".py", ".pyc")
+    ]
     assert len([name for name in data if name.endswith(".gz")]) == 4
     assert [name for name in data if not any(fnmatch(name, pattern) for pattern in patterns)] == []
 

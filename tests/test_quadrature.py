@@ -121,7 +121,10 @@ def test_the_posterior_on_a_grid_is_the_joint_over_the_evidence(likelihood):
 def test_batches_go_in_step_with_their_labels():
     x, y = torch.arange(7.0), torch.arange(7)
     assert [(a.tolist(), b.tolist()) for a, b in batches(x, y, 3)] == [
-        ([0, 1, 2], [0, 1, 2]), ([3, 4, 5], [3, 4, 5]), ([6], [6])]
+        ([0, 1, 2], [0, 1, 2]),
+        ([3, 4, 5], [3, 4, 5]),
+        ([6], [6]),
+    ]
     assert [(len(a), b) for a, b in batches(x, None, 3)] == [(3, None), (3, None), (1, None)]
     assert [(len(a), b) for a, b in batches(x[:6], None, 3)] == [(3, None), (3, None)]
 
@@ -188,8 +191,12 @@ def test_the_joint_given_labels_pairs_each_image_with_its_own():
     z = 2 * torch.randn(4, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     with torch.no_grad():
         joint = log_joint(cvae, x, y, z)
-        by_hand = torch.stack([torch.stack([cvae.decode(code, label).log_prob(image) for code in z])
-                               for image, label in zip(x, y, strict=True)])
+        by_hand = torch.stack(
+            [
+                torch.stack([cvae.decode(code, label).log_prob(image) for code in z])
+                for image, label in zip(x, y, strict=True)
+            ]
+        )
     torch.testing.assert_close(joint, by_hand + Normal(0.0, 1.0).log_prob(z).sum(1), rtol=0, atol=1e-8)
 
 
@@ -197,14 +204,17 @@ def test_labels_are_one_an_image_for_a_model_that_takes_them():
     cvae, x = curved_cvae("bernoulli"), images("bernoulli", 3)
     check_labels(cvae, x, None)
     check_labels(cvae, x, torch.tensor([0, 1, 2]))
-    for y, got in ((torch.tensor([0, 1]), r"labels of shape \(2,\)"), (torch.tensor(1), r"labels of shape \(\)"),
-                   (torch.eye(3), r"labels of shape \(3, 3\)")):
+    for y, got in (
+        (torch.tensor([0, 1]), r"labels of shape \(2,\)"),
+        (torch.tensor(1), r"labels of shape \(\)"),
+        (torch.eye(3), r"labels of shape \(3, 3\)"),
+    ):
         with pytest.raises(ValueError, match=rf"one label an image, shape \(3,\); got {got}: y.argmax\(-1\) makes"):
             check_labels(cvae, x, y)
     for y, got in (([0, 1, 2], r"\[0, 1, 2\]"), (torch.tensor([0, 1, 2]).numpy(), r"array\(\[0, 1, 2\]\)")):
         with pytest.raises(ValueError, match=f"tensor of class indices; got {got}: torch.as_tensor"):
             check_labels(cvae, x, y)
-    with pytest.raises(ValueError, match="^VAE takes no labels"):
+    with pytest.raises(ValueError, match=r"^VAE takes no labels"):
         check_labels(curved_vae("bernoulli"), x, torch.tensor([0, 1, 2]))
 
 

@@ -1,5 +1,6 @@
 """The trainer: against the same loop written out, and under interruption, NaN and bad input."""
 
+import contextlib
 import itertools
 import math
 import os
@@ -76,8 +77,9 @@ def losses_of(history):
 def test_the_loop_is_the_textbooks():
     x, epochs, lr, seed = images(dtype=torch.float64), 4, 0.02, 5
     ae, twin = model().double(), model().double()
-    history = Trainer(ae, reconstruction_loss, "cpu", seed=seed).fit(x, epochs=epochs, batch_size=4, lr=lr,
-                                                                     progress=False)
+    history = Trainer(ae, reconstruction_loss, "cpu", seed=seed).fit(
+        x, epochs=epochs, batch_size=4, lr=lr, progress=False
+    )
     optimizer = torch.optim.Adam(twin.parameters(), lr=lr)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=lr, total_steps=epochs * 3)
     means = []
@@ -87,7 +89,7 @@ def test_the_loop_is_the_textbooks():
             total = 0.0
             order = torch.randperm(10)
             for start in (0, 4, 8):
-                batch = x[order[start:start + 4]]
+                batch = x[order[start : start + 4]]
                 logits = twin.decoder(twin.encoder(batch.view(-1, 6)))
                 each = binary_cross_entropy_with_logits(logits, batch.view(-1, 6), reduction="none").sum(1)
                 optimizer.zero_grad()
@@ -180,8 +182,11 @@ def test_prepare_is_used_in_training_and_validation():
 
 def test_float_images_are_taken_as_they_are():
     x, seen = 7 * torch.rand(4, *SHAPE), []
-    fit(Trainer(model(likelihood="gaussian"), lambda ae, x: seen.append(x) or reconstruction_loss(ae, x), "cpu"), x,
-        epochs=1)
+    fit(
+        Trainer(model(likelihood="gaussian"), lambda ae, x: seen.append(x) or reconstruction_loss(ae, x), "cpu"),
+        x,
+        epochs=1,
+    )
     assert torch.equal(seen[0].flatten().sort()[0], x.flatten().sort()[0])
 
 
@@ -198,8 +203,13 @@ def test_validation_loss_is_the_mean_over_the_other_images():
 
 def test_validation_takes_labels_too():
     x, y = images(), torch.arange(10)
-    history = fit(Trainer(model(), lambda ae, x, y: 0 * reconstruction_loss(ae, x) + y, "cpu"), x, y=y, epochs=1,
-                  validation=(x[:4], y[:4]))
+    history = fit(
+        Trainer(model(), lambda ae, x, y: 0 * reconstruction_loss(ae, x) + y, "cpu"),
+        x,
+        y=y,
+        epochs=1,
+        validation=(x[:4], y[:4]),
+    )
     assert history.train_loss == [4.5] and history.validation_loss == [1.5]
 
 
@@ -256,15 +266,14 @@ def test_another_seed_gives_another_run():
     assert not same(weights(one), weights(two))
 
 
-@pytest.mark.parametrize("loss", [noisy_loss, failing_at(5, KeyboardInterrupt()), nan_at(2)],
-                         ids=["a whole run", "interrupted", "diverged"])
+@pytest.mark.parametrize(
+    "loss", [noisy_loss, failing_at(5, KeyboardInterrupt()), nan_at(2)], ids=["a whole run", "interrupted", "diverged"]
+)
 def test_the_callers_random_state_is_untouched(loss):
     torch.manual_seed(9)
     before = torch.get_rng_state()
-    try:
+    with contextlib.suppress(KeyboardInterrupt, TrainingDiverged):
         fit(Trainer(model(likelihood="gaussian"), loss, "cpu"))
-    except (KeyboardInterrupt, TrainingDiverged):
-        pass
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -302,8 +311,12 @@ def test_a_run_may_be_stopped_again_and_again(tmp_path):
     # three calls an epoch: stopped in epoch 2, then, from the start of that epoch, in its successor, and so on
     for seed, call in ((0, 5), (1, 5), (2, 2), (3, 8)):
         with pytest.raises(KeyboardInterrupt):
-            fit(Trainer(model(seed), failing_at(call, KeyboardInterrupt()), "cpu"), epochs=5, checkpoint=path,
-                resume=True)
+            fit(
+                Trainer(model(seed), failing_at(call, KeyboardInterrupt()), "cpu"),
+                epochs=5,
+                checkpoint=path,
+                resume=True,
+            )
     last = model(seed=77)
     resumed = fit(Trainer(last, noisy_loss, "cpu"), epochs=5, checkpoint=path, resume=True)
     assert same(weights(whole), weights(last)) and losses_of(resumed) == losses_of(history)
@@ -392,7 +405,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_the_model_left_alone(tmp_pat
     ae, path = model(seed=1), tmp_path / "run.pt"
     fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=path)
     before = weights(ae)
-    with pytest.raises(ValueError, match="belongs to a run with .*epochs.: 3.*resume with the same settings"):
+    with pytest.raises(ValueError, match=r"belongs to a run with .*epochs.: 3.*resume with the same settings"):
         fit(Trainer(ae, noisy_loss, "cpu"), epochs=5, checkpoint=path, resume=True)
     assert same(weights(ae), before)
 
@@ -420,7 +433,7 @@ def test_the_model_is_left_in_eval_mode():
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     path = tmp_path / "run.pt"
     fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=path)
-    with pytest.raises((RuntimeError, ValueError), match="size mismatch|checkpoint"):
+    with pytest.raises((RuntimeError, ValueError), match=r"size mismatch|checkpoint"):
         fit(Trainer(Autoencoder(3, (5,), SHAPE), noisy_loss, "cpu"), checkpoint=path, resume=True)
 
 
@@ -446,7 +459,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_restores_it(likelihood, cal
 def test_nan_in_the_images_is_told_as_such(likelihood):
     x = images()
     x[3] = math.nan
-    with pytest.raises((TrainingDiverged, ValueError), match="NaN|nan") as caught:
+    with pytest.raises((TrainingDiverged, ValueError), match=r"NaN|nan") as caught:
         fit(Trainer(model(likelihood=likelihood), reconstruction_loss, "cpu"), x)
     assert "\n" not in str(caught.value)
 
@@ -522,12 +535,17 @@ def test_each_fit_has_a_history_of_its_own():
     assert len(second.seconds) == 3 and all(s > 0 for s in second.seconds) and second.validation_loss == []
 
 
-@pytest.mark.parametrize(("history", "text"), [
-    (History(), "History: no whole epoch yet"),
-    (History([3.0, 2.0], [], [0.5, 0.75]), "History: 2 epochs in 1.2 s, train loss 2.00"),
-    (History([3.0], [4.0], [1.0], True),
-     "History: 1 epochs in 1.0 s, train loss 3.00, validation loss 4.00, interrupted"),
-])
+@pytest.mark.parametrize(
+    ("history", "text"),
+    [
+        (History(), "History: no whole epoch yet"),
+        (History([3.0, 2.0], [], [0.5, 0.75]), "History: 2 epochs in 1.2 s, train loss 2.00"),
+        (
+            History([3.0], [4.0], [1.0], True),
+            "History: 1 epochs in 1.0 s, train loss 3.00, validation loss 4.00, interrupted",
+        ),
+    ],
+)
 def test_the_history_says_what_it_is(history, text):
     assert repr(history) == text
 
@@ -592,26 +610,31 @@ def test_the_accelerator_trains_as_the_cpu_does():
 # --- bad input -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"x": images()[:0]}, "no images: x is empty"),
-    ({"batch_size": 0}, "batch_size must be an integer in 1…10, the number of images; got 0"),
-    ({"batch_size": -4}, "batch_size must be an integer in 1…10, the number of images; got -4"),
-    ({"batch_size": 11}, "batch_size must be an integer in 1…10, the number of images; got 11"),
-    ({"lr": -0.1}, "learning rate, must be positive and finite; got -0.1"),
-    ({"lr": 0}, "learning rate, must be positive and finite; got 0"),
-    ({"lr": math.nan}, "learning rate, must be positive and finite; got nan"),
-    ({"lr": math.inf}, "learning rate, must be positive and finite; got inf"),
-    ({"epochs": 0}, "epochs must be an integer, at least 1; got 0"),
-    ({"y": torch.arange(9)}, "one label an image; got 9 labels for 10 images"),
-    ({"resume": True}, "resume=True needs checkpoint"),
-    ({"x": torch.zeros(10, 1, 3, 2)}, r"images of shape \(…, 1, 2, 3\); got \(4, 1, 3, 2\)"),
-    ({"x": torch.full((10, *SHAPE), 0.5)}, "pixels that are 0 or 1; got 0.5 among them: binarize"),
-    ({"x": torch.full((10, *SHAPE), 7).byte()}, "pixels that are 0 or 1; got 0.0275 among them: binarize"),
-    ({"x": torch.ones((10, *SHAPE)).long()}, "takes float images; got torch.int64"),
-    ({"validation": images()[:0]}, "validation.*empty"),
-    ({"validation": torch.zeros(10, 1, 3, 2)},
-     r"images of shape \(1, 2, 3\), without labels; got shapes \(10, 1, 3, 2\)"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"x": images()[:0]}, "no images: x is empty"),
+        ({"batch_size": 0}, "batch_size must be an integer in 1…10, the number of images; got 0"),
+        ({"batch_size": -4}, "batch_size must be an integer in 1…10, the number of images; got -4"),
+        ({"batch_size": 11}, "batch_size must be an integer in 1…10, the number of images; got 11"),
+        ({"lr": -0.1}, "learning rate, must be positive and finite; got -0.1"),
+        ({"lr": 0}, "learning rate, must be positive and finite; got 0"),
+        ({"lr": math.nan}, "learning rate, must be positive and finite; got nan"),
+        ({"lr": math.inf}, "learning rate, must be positive and finite; got inf"),
+        ({"epochs": 0}, "epochs must be an integer, at least 1; got 0"),
+        ({"y": torch.arange(9)}, "one label an image; got 9 labels for 10 images"),
+        ({"resume": True}, "resume=True needs checkpoint"),
+        ({"x": torch.zeros(10, 1, 3, 2)}, r"images of shape \(…, 1, 2, 3\); got \(4, 1, 3, 2\)"),
+        ({"x": torch.full((10, *SHAPE), 0.5)}, "pixels that are 0 or 1; got 0.5 among them: binarize"),
+        ({"x": torch.full((10, *SHAPE), 7).byte()}, "pixels that are 0 or 1; got 0.0275 among them: binarize"),
+        ({"x": torch.ones((10, *SHAPE)).long()}, "takes float images; got torch.int64"),
+        ({"validation": images()[:0]}, "validation.*empty"),
+        (
+            {"validation": torch.zeros(10, 1, 3, 2)},
+            r"images of shape \(1, 2, 3\), without labels; got shapes \(10, 1, 3, 2\)",
+        ),
+    ],
+)
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message) as caught:
         fit(Trainer(model(), reconstruction_loss, "cpu"), **arguments)
@@ -634,12 +657,16 @@ def test_a_loss_that_is_not_one_number_an_image_is_named(reduce, shape):
 # --- what the validation must be -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("y", "validation"), [(None, (images(4), torch.zeros(4))), (torch.zeros(10), images(4))],
-                         ids=["labels too many", "labels missing"])
+@pytest.mark.parametrize(
+    ("y", "validation"),
+    [(None, (images(4), torch.zeros(4))), (torch.zeros(10), images(4))],
+    ids=["labels too many", "labels missing"],
+)
 def test_validation_has_labels_when_the_training_has(y, validation):
     with pytest.raises(ValueError, match="validation must be like what is trained on"):
         Trainer(model(), lambda ae, x, *y: reconstruction_loss(ae, x), "cpu").fit(
-            images(), y, epochs=1, batch_size=4, validation=validation, progress=False)
+            images(), y, epochs=1, batch_size=4, validation=validation, progress=False
+        )
 
 
 def test_a_device_number_that_is_not_there_is_refused(monkeypatch):

@@ -15,8 +15,7 @@ from aetutor.verify import show_source, to_tensor, verify
 
 def test_the_line_holds_both_sides_the_difference_the_unit_and_a_tick(capsys):
     verify("1.5", 100.25, 100.0, atol=0.5, meaning="the mean loss")
-    assert capsys.readouterr().out == \
-        "(1.5) ✓ the mean loss: 100.25 = 100 nats, difference 2.5e-01 (allowed 5.0e-01)\n"
+    assert capsys.readouterr().out == "(1.5) ✓ the mean loss: 100.25 = 100 nats, difference 2.5e-01 (allowed 5.0e-01)\n"
 
 
 def test_with_standard_errors_the_line_counts_them(capsys):
@@ -47,11 +46,22 @@ def test_verify_returns_nothing_and_leaves_its_arguments_alone(capsys):
     assert lhs.requires_grad and lhs.dtype == torch.float32
 
 
-@pytest.mark.parametrize("make", [int, float, np.float32, np.float64, np.array, torch.tensor,
-                                  lambda v: torch.tensor(v).half(), lambda v: [v], lambda v: (v,),
-                                  lambda v: [torch.tensor(v)]],
-                         ids=["int", "float", "np.float32", "np.float64", "array", "tensor", "half", "list", "tuple",
-                              "tensors"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        int,
+        float,
+        np.float32,
+        np.float64,
+        np.array,
+        torch.tensor,
+        lambda v: torch.tensor(v).half(),
+        lambda v: [v],
+        lambda v: (v,),
+        lambda v: [torch.tensor(v)],
+    ],
+    ids=["int", "float", "np.float32", "np.float64", "array", "tensor", "half", "list", "tuple", "tensors"],
+)
 def test_sides_may_be_numbers_arrays_and_tensors(capsys, make):
     verify("1.1", make(2.0), make(2.0), atol=1e-12)
     assert "2 = 2" in capsys.readouterr().out
@@ -102,7 +112,7 @@ def test_within_sets_how_many_standard_errors_are_allowed():
 def test_each_entry_may_have_its_own_standard_error():
     lhs, rhs = torch.tensor([10.0, 20.0]), torch.tensor([10.3, 21.5])
     verify("1.1", lhs, rhs, standard_errors=torch.tensor([0.1, 0.5]))
-    with pytest.raises(AssertionError, match="20 ≠ 21.5"):
+    with pytest.raises(AssertionError, match=r"20 ≠ 21.5"):
         verify("1.1", lhs, rhs, standard_errors=np.array([0.5, 0.1]))
 
 
@@ -146,18 +156,25 @@ def test_two_equal_infinities_are_refused():
 
 @pytest.mark.parametrize(("left", "right"), [((3,), (4,)), ((3,), ()), ((3, 1), (3,)), ((1, 3), (3, 1)), ((3,), (1,))])
 def test_shapes_are_never_broadcast(left, right):
-    with pytest.raises(ValueError, match="the sides have shapes .*reduce both to the same shape") as caught:
+    with pytest.raises(ValueError, match=r"the sides have shapes .*reduce both to the same shape") as caught:
         verify("1.1", torch.ones(left), torch.ones(right), atol=0.1)
     assert f"shapes {left} and {right}" in str(caught.value)
 
 
-@pytest.mark.parametrize(("lhs", "rhs", "tolerance"), [
-    (1.0, 1.0, {"atol": 1.0}), (1.0, 0.5, {"atol": 2.0}), (-1.0, -1.0, {"atol": 1.5}), (0.0, 0.0, {"atol": 1e-9}),
-    (1.0, 1.0, {"standard_errors": 0.25}), ([1.0, 2.0], [1.0, 2.0], {"atol": 2.0}),
-    ([1.0, 2.0], [1.0, 2.0], {"standard_errors": [0.25, 0.5]}),
-])
+@pytest.mark.parametrize(
+    ("lhs", "rhs", "tolerance"),
+    [
+        (1.0, 1.0, {"atol": 1.0}),
+        (1.0, 0.5, {"atol": 2.0}),
+        (-1.0, -1.0, {"atol": 1.5}),
+        (0.0, 0.0, {"atol": 1e-9}),
+        (1.0, 1.0, {"standard_errors": 0.25}),
+        ([1.0, 2.0], [1.0, 2.0], {"atol": 2.0}),
+        ([1.0, 2.0], [1.0, 2.0], {"standard_errors": [0.25, 0.5]}),
+    ],
+)
 def test_a_tolerance_so_wide_that_the_check_could_not_fail_is_refused(lhs, rhs, tolerance):
-    with pytest.raises(ValueError, match="no smaller than the larger side, .*: this check could not fail"):
+    with pytest.raises(ValueError, match=r"no smaller than the larger side, .*: this check could not fail"):
         verify("1.1", lhs, rhs, **tolerance)
 
 
@@ -175,8 +192,10 @@ def test_the_refusal_of_a_wide_tolerance_tells_the_truth():
     with pytest.raises(ValueError) as caught:
         verify("1.1", [1.0, 10.0], [1.0, 10.0], standard_errors=[0.5, 5.0])
     words = str(caught.value)
-    tolerance, larger = (float(words.partition(start)[2].split(end)[0])
-                         for start, end in (("a tolerance of ", " is"), ("the larger side, ", ":")))
+    tolerance, larger = (
+        float(words.partition(start)[2].split(end)[0])
+        for start, end in (("a tolerance of ", " is"), ("the larger side, ", ":"))
+    )
     assert tolerance >= larger
 
 
@@ -187,8 +206,11 @@ def test_a_tolerance_that_is_none_is_refused(tolerance, kind):
         verify("1.1", torch.ones(3), torch.ones(3), **{kind: tolerance})
 
 
-@pytest.mark.parametrize("value", ["a", "1.0", None, [], {}, object(), [[1.0], [1.0, 2.0]], torch.zeros(0)],
-                         ids=["text", "a number as text", "None", "no entry", "dict", "object", "ragged", "empty"])
+@pytest.mark.parametrize(
+    "value",
+    ["a", "1.0", None, [], {}, object(), [[1.0], [1.0, 2.0]], torch.zeros(0)],
+    ids=["text", "a number as text", "None", "no entry", "dict", "object", "ragged", "empty"],
+)
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_a_side_that_is_no_number_is_named(value, side):
     sides = (value, 1.0) if side == "left" else (1.0, value)
@@ -196,8 +218,9 @@ def test_a_side_that_is_no_number_is_named(value, side):
         verify("1.1", *sides, atol=0.1)
 
 
-@pytest.mark.parametrize("value", [1 + 1j, np.array([1 + 1j]), torch.tensor([1 + 1j])],
-                         ids=["number", "array", "tensor"])
+@pytest.mark.parametrize(
+    "value", [1 + 1j, np.array([1 + 1j]), torch.tensor([1 + 1j])], ids=["number", "array", "tensor"]
+)
 @pytest.mark.filterwarnings("ignore")
 def test_imaginary_parts_are_not_dropped(value):
     with pytest.raises(ValueError, match="left side must be"):
@@ -207,10 +230,19 @@ def test_imaginary_parts_are_not_dropped(value):
 # --- to_tensor and show_source ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [[1, 2], (1.0, 2.0), np.array([1, 2], np.float32), torch.tensor([1, 2]),
-                                   torch.tensor([1.0, 2.0], requires_grad=True), [torch.tensor(1), np.float32(2)],
-                                   [torch.tensor(1.0, requires_grad=True), torch.tensor(2).bfloat16()]],
-                         ids=["list", "tuple", "array", "integers", "with gradient", "mixed", "tensors"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        [1, 2],
+        (1.0, 2.0),
+        np.array([1, 2], np.float32),
+        torch.tensor([1, 2]),
+        torch.tensor([1.0, 2.0], requires_grad=True),
+        [torch.tensor(1), np.float32(2)],
+        [torch.tensor(1.0, requires_grad=True), torch.tensor(2).bfloat16()],
+    ],
+    ids=["list", "tuple", "array", "integers", "with gradient", "mixed", "tensors"],
+)
 def test_to_tensor_gives_float64_on_the_cpu(value):
     tensor = to_tensor(value)
     assert tensor.dtype == torch.float64 and not tensor.requires_grad and tensor.tolist() == [1.0, 2.0]
@@ -220,18 +252,23 @@ def test_to_tensor_keeps_all_digits_of_a_float():
     assert to_tensor(0.1).item() == 0.1 and to_tensor(True).item() == 1.0
 
 
-@pytest.mark.parametrize("value", ["a", "87", None, {}, object(), [1, [2, 3]], [None, 1.0], 1j],
-                         ids=["text", "a number as text", "None", "dict", "object", "ragged", "None in a list",
-                              "imaginary"])
+@pytest.mark.parametrize(
+    "value",
+    ["a", "87", None, {}, object(), [1, [2, 3]], [None, 1.0], 1j],
+    ids=["text", "a number as text", "None", "dict", "object", "ragged", "None in a list", "imaginary"],
+)
 def test_to_tensor_gives_none_for_anything_else(value):
     assert to_tensor(value) is None
 
 
-@pytest.mark.parametrize(("thing", "name", "line"), [
-    (training.minibatches, "aetutor.training.minibatches", "def minibatches(x: Tensor"),
-    (models.Autoencoder, "aetutor.models.Autoencoder", "class Autoencoder(nn.Module):"),
-    (models.Autoencoder.encode, "aetutor.models.Autoencoder.encode", "def encode(self, x: Tensor)"),
-])
+@pytest.mark.parametrize(
+    ("thing", "name", "line"),
+    [
+        (training.minibatches, "aetutor.training.minibatches", "def minibatches(x: Tensor"),
+        (models.Autoencoder, "aetutor.models.Autoencoder", "class Autoencoder(nn.Module):"),
+        (models.Autoencoder.encode, "aetutor.models.Autoencoder.encode", "def encode(self, x: Tensor)"),
+    ],
+)
 def test_show_source_displays_the_packages_own_code(monkeypatch, thing, name, line):
     shown = []
     monkeypatch.setattr(IPython.display, "display", shown.append)
@@ -245,8 +282,10 @@ def test_show_source_displays_several_one_after_the_other(monkeypatch):
     shown = []
     monkeypatch.setattr(IPython.display, "display", shown.append)
     show_source(training.minibatches, models.Autoencoder.decode)
-    assert [markdown.data.partition("\n")[0] for markdown in shown] == \
-        ["`aetutor.training.minibatches`", "`aetutor.models.Autoencoder.decode`"]
+    assert [markdown.data.partition("\n")[0] for markdown in shown] == [
+        "`aetutor.training.minibatches`",
+        "`aetutor.models.Autoencoder.decode`",
+    ]
 
 
 def test_the_worst_of_several_estimates_is_the_one_most_standard_errors_away(capsys):

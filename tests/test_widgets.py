@@ -2,6 +2,7 @@
 
 import importlib.resources
 import io
+import itertools
 import math
 import re
 import runpy
@@ -43,8 +44,10 @@ def images(count=4, channels=1):
 
 def methods():
     """Each code size gives a picture of its own."""
-    return {"PCA": {k: lambda x, k=k: x * k / 10 for k in (8, 2, 4)},
-            "autoencoder": {k: lambda x, k=k: 1 - x * k / 10 for k in (2, 4, 8)}}
+    return {
+        "PCA": {k: lambda x, k=k: x * k / 10 for k in (8, 2, 4)},
+        "autoencoder": {k: lambda x, k=k: 1 - x * k / 10 for k in (2, 4, 8)},
+    }
 
 
 def explorer():
@@ -79,8 +82,9 @@ def test_png_clips_and_rounds():
     assert decoded(png(row, 1)).tolist() == [[0, 0, 128, 255, 255, 127]]
 
 
-@pytest.mark.parametrize(("shape", "scale"), [((1, 3, 5), 5), ((3, 100, 2), 5), ((1, 2, 100), 5), ((1, 101, 2), 1),
-                                              ((3, 2, 101), 1)])
+@pytest.mark.parametrize(
+    ("shape", "scale"), [((1, 3, 5), 5), ((3, 100, 2), 5), ((1, 2, 100), 5), ((1, 101, 2), 1), ((3, 2, 101), 1)]
+)
 def test_png_enlarges_small_pictures_five_times_and_leaves_large_ones_as_they_are(shape, scale):
     image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     assert np.array_equal(decoded(png(image)), enlarged(image, scale))
@@ -97,8 +101,10 @@ def shows(widget, size, index):
     for name, picture in pictures.items():
         assert np.array_equal(decoded(widget.images[name].value), enlarged(picture)), name
     errors = {name: np.square(x_hat.double().numpy() - x.double().numpy()).sum() for name, x_hat in pictures.items()}
-    assert widget.readout.value == (f"K = {size}, image {index}. Squared error, summed over the pixels: "
-                                    f"PCA {errors['PCA']:.1f}, autoencoder {errors['autoencoder']:.1f}.")
+    assert widget.readout.value == (
+        f"K = {size}, image {index}. Squared error, summed over the pixels: "
+        f"PCA {errors['PCA']:.1f}, autoencoder {errors['autoencoder']:.1f}."
+    )
 
 
 def test_it_opens_on_the_smallest_code_and_the_first_image():
@@ -155,8 +161,9 @@ def test_its_text_form_is_short():
     assert repr(explorer()) == "BottleneckExplorer: run this notebook to move code size K, image"
 
 
-@pytest.mark.parametrize("sizes", [{"PCA": [2, 4], "autoencoder": [2, 8]}, {"PCA": [2, 4], "autoencoder": [2]},
-                                   {"PCA": []}, {}])
+@pytest.mark.parametrize(
+    "sizes", [{"PCA": [2, 4], "autoencoder": [2, 8]}, {"PCA": [2, 4], "autoencoder": [2]}, {"PCA": []}, {}]
+)
 def test_other_code_sizes_are_refused(sizes):
     wrong = {name: {k: lambda x: x for k in by_size} for name, by_size in sizes.items()}
     with pytest.raises(ValueError, match="must have the same code sizes, at least one; got") as caught:
@@ -175,7 +182,7 @@ def test_an_explorer_must_say_what_it_shows():
 
 
 def test_bytes_are_refused():
-    with pytest.raises(ValueError, match="one float image or more; got 4 in torch.uint8"):
+    with pytest.raises(ValueError, match=r"one float image or more; got 4 in torch.uint8"):
         BottleneckExplorer((images() * 255).byte(), methods())
 
 
@@ -184,8 +191,10 @@ def test_bytes_are_refused():
 
 def denoisers():
     """Each kind and level gives a picture of its own."""
-    return {"shade": lambda x, kind, level: x * (1 - level / 2) + len(kind) / 100,
-            "turn": lambda x, kind, level: 1 - level * x}
+    return {
+        "shade": lambda x, kind, level: x * (1 - level / 2) + len(kind) / 100,
+        "turn": lambda x, kind, level: 1 - level * x,
+    }
 
 
 def noise_explorer(**start):
@@ -217,8 +226,11 @@ def shows_pictures(widget, pictures, settings):
 
 
 def shows_noise(widget, kind, level, index):
-    shows_pictures(widget, noisy_and_restored(images()[index], kind, level, seed=index),
-                   f"{kind}, level {level:.2f}, image {index}")
+    shows_pictures(
+        widget,
+        noisy_and_restored(images()[index], kind, level, seed=index),
+        f"{kind}, level {level:.2f}, image {index}",
+    )
 
 
 def test_noise_controls_are_kind_level_and_image():
@@ -248,8 +260,11 @@ def test_moving_a_noise_control_changes_the_pictures_and_the_text(control, value
     changed = {name for name, image in widget.images.items() if image.value != before[name]}
     assert changed == {"noisy", "shade", "turn"} | ({"clean"} if control == "image" else set())
     assert widget.readout.value != text
-    shows_noise(widget, **{"kind": "masking", "level": 0.5, "index": widget.controls["image"].value} |
-                ({control: value} if control != "image" else {}))
+    shows_noise(
+        widget,
+        **{"kind": "masking", "level": 0.5, "index": widget.controls["image"].value}
+        | ({control: value} if control != "image" else {}),
+    )
 
 
 def test_level_0_shows_the_image_itself():
@@ -270,7 +285,7 @@ def test_a_higher_masking_level_only_removes_more_pixels():
     x = torch.rand(1, 1, 20, 20, generator=torch.Generator().manual_seed(0)) + 0.1
     widget = NoiseExplorer(x, denoisers())
     left = [widget.pictures("masking", level / 20, 0)["noisy"] for level in range(21)]
-    for lower, higher in zip(left, left[1:], strict=False):
+    for lower, higher in itertools.pairwise(left):
         assert ((higher == 0) | (higher == lower)).all() and (higher != 0).sum() < (lower != 0).sum()
     assert torch.equal(left[0], x[0]) and not left[-1].any()
 
@@ -298,9 +313,15 @@ def test_denoisers_see_a_batch_of_one_the_kind_and_the_level():
     assert calls == [((1, 1, 3, 5), "masking", 0.5)]
 
 
-@pytest.mark.parametrize(("x", "f", "given"), [
-    (images()[:0], denoisers(), "0 in torch.float32 and 2 methods"), (images(), {}, "4 in torch.float32 and 0 methods"),
-    ((images() * 255).byte(), denoisers(), "4 in torch.uint8 and 2 methods")], ids=["no images", "no methods", "bytes"])
+@pytest.mark.parametrize(
+    ("x", "f", "given"),
+    [
+        (images()[:0], denoisers(), "0 in torch.float32 and 2 methods"),
+        (images(), {}, "4 in torch.float32 and 0 methods"),
+        ((images() * 255).byte(), denoisers(), "4 in torch.uint8 and 2 methods"),
+    ],
+    ids=["no images", "no methods", "bytes"],
+)
 def test_without_images_or_methods_there_is_nothing_to_explore(x, f, given):
     with pytest.raises(ValueError, match=f"one float image or more, and one method or more; got {given}"):
         NoiseExplorer(x, f)
@@ -385,7 +406,7 @@ def test_the_pads_parts_are_on_the_screen_and_its_text_form_is_short():
 
 def test_without_anywidget_the_pad_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "anywidget", None)
-    with pytest.raises(ImportError, match="needs the package anywidget, .*`pip install anywidget`") as caught:
+    with pytest.raises(ImportError, match=r"needs the package anywidget, .*`pip install anywidget`") as caught:
         DrawPad(denoisers())
     assert "\n" not in str(caught.value)
 
@@ -508,8 +529,8 @@ def test_the_map_has_a_cross_at_the_code_and_is_as_before_elsewhere(z1, z2, reac
 
 @pytest.mark.parametrize("index", range(4))
 def test_the_cross_goes_through_the_digit_drawn_at_its_code(index):
-    x, (z1, z2) = binary()[index:index + 1], guess_of(vae(), binary())[0][index]
-    widget = LatentExplorer(vae(), x, LABELS[index:index + 1], reach=6.0)
+    x, (z1, z2) = binary()[index : index + 1], guess_of(vae(), binary())[0][index]
+    widget = LatentExplorer(vae(), x, LABELS[index : index + 1], reach=6.0)
     crossed = widget.pictures(z1, z2)["test codes, and yours"].numpy()
     black = (crossed == 0).all(0)
     digit = (crossed < 0.8).any(0)
@@ -526,12 +547,15 @@ def test_the_latent_readout_has_the_priors_density_and_the_nearest_code(z1, z2):
     distances = np.hypot(*(guess_of(vae(), binary())[0] - [z1, z2]).T)
     assert widget.readout.value == (
         f"z = ({z1:.1f}, {z2:.1f}): p(z) = {prior:.4f}. The nearest test code is that of a "
-        f"{LABELS.tolist()[distances.argmin()]}, {distances.min():.2f} away.")
+        f"{LABELS.tolist()[distances.argmin()]}, {distances.min():.2f} away."
+    )
 
 
 def test_more_than_one_code_is_the_nearest_somewhere():
-    texts = {re.search(r"that of a (\d)", latent_explorer().readout_text({}, *code))[1]
-             for code in guess_of(vae(), binary())[0]}
+    texts = {
+        re.search(r"that of a (\d)", latent_explorer().readout_text({}, *code))[1]
+        for code in guess_of(vae(), binary())[0]
+    }
     assert texts == {"7", "0", "4", "2"}
 
 
@@ -547,11 +571,14 @@ def test_the_latent_explorers_text_form_is_short():
 
 
 @pytest.mark.parametrize("explore", [LatentExplorer, PosteriorExplorer])
-@pytest.mark.parametrize(("latent_dim", "count", "labels"), [(3, 4, 4), (1, 4, 4), (2, 0, 0), (2, 4, 3), (2, 3, 4),
-                                                             (2, 0, 4)])
+@pytest.mark.parametrize(
+    ("latent_dim", "count", "labels"), [(3, 4, 4), (1, 4, 4), (2, 0, 0), (2, 4, 3), (2, 3, 4), (2, 0, 4)]
+)
 def test_other_latent_sizes_no_images_and_labels_of_another_length_are_refused(explore, latent_dim, count, labels):
-    message = ("two latent dimensions, and images with a label each; got "
-               f"{latent_dim} dimensions, {count} images and {labels} labels")
+    message = (
+        "two latent dimensions, and images with a label each; got "
+        f"{latent_dim} dimensions, {count} images and {labels} labels"
+    )
     with pytest.raises(ValueError, match=message):
         explore(vae(latent_dim), binary()[:count], LABELS[:labels])
 
@@ -604,7 +631,7 @@ def test_image_posterior_and_guess_are_those_of_the_formulas(index):
 
 @pytest.mark.parametrize("index", range(4))
 def test_the_square_holds_four_standard_deviations_of_posterior_and_guess_and_is_no_larger(index):
-    (mu,), (sigma,) = guess_of(vae(), binary()[index:index + 1])
+    (mu,), (sigma,) = guess_of(vae(), binary()[index : index + 1])
     mean, spread = moments(vae(), binary()[index])
     low, high = np.minimum(mean - 4 * spread, mu - 4 * sigma), np.maximum(mean + 4 * spread, mu + 4 * sigma)
     centre, half = (low + high) / 2, (high - low).max() / 2
@@ -682,7 +709,8 @@ def test_the_posterior_readout_has_the_evidence_the_bound_and_the_gap():
         assert widget.readout.value == (
             f"Image {index}, a {LABELS[index].item()}: log p(x) = {exact:.2f}, ELBO = {bound:.2f}, gap "
             f"{exact - bound:.2f} nats. The square is {right - left:.2f} wide, around ({(left + right) / 2:.2f}, "
-            f"{(bottom + top) / 2:.2f}).")
+            f"{(bottom + top) / 2:.2f})."
+        )
         assert exact > bound + 0.1
 
 
@@ -690,8 +718,9 @@ def test_the_posterior_readout_has_the_evidence_the_bound_and_the_gap():
 def quadratures(monkeypatch):
     """How many images the quadrature was asked for, call by call."""
     calls = []
-    monkeypatch.setattr(widgets.latent, "log_px_quadrature",
-                        lambda model, x: calls.append(len(x)) or evidence_of(len(x)))
+    monkeypatch.setattr(
+        widgets.latent, "log_px_quadrature", lambda model, x: calls.append(len(x)) or evidence_of(len(x))
+    )
     return calls
 
 
@@ -721,7 +750,7 @@ def test_the_static_figure_shows_the_same_square_posterior_and_guess(index):
     own = plt.subplots()[1]
     axes = [widget.plot(index), widget.plot(index, own)]
     assert axes[1] is own
-    (mu,), (sigma,) = guess_of(model, binary()[index:index + 1])
+    (mu,), (sigma,) = guess_of(model, binary()[index : index + 1])
     square = widget.square(index)[1]
     log_joint = log_joint_of(model, binary()[index], plane(*square, 120))
     for ax in axes:
@@ -772,8 +801,9 @@ def outputs_of(model, x):
 def mean_of(likelihood, outputs):
     if likelihood == "continuous_bernoulli":
         return ContinuousBernoulli(logits=torch.from_numpy(outputs)).mean.numpy()
-    return {"bernoulli": SIGMOID, "gaussian_pixelwise": lambda a: a[..., :a.shape[-1] // 2]}.get(
-        likelihood, lambda a: a)(outputs)
+    return {"bernoulli": SIGMOID, "gaussian_pixelwise": lambda a: a[..., : a.shape[-1] // 2]}.get(
+        likelihood, lambda a: a
+    )(outputs)
 
 
 def test_the_likelihood_explorer_offers_all_models_in_order_and_all_images():
@@ -794,15 +824,21 @@ def test_the_image_and_the_mean_of_its_likelihood_are_shown(likelihood, index):
     assert list(pictures) == ["image", "mean of p(x|z)", "sample from p(x|z)"]
     assert not any(picture.requires_grad for picture in pictures.values())
     same_numbers(pictures["image"], grey()[index])
-    (outputs,) = outputs_of(family(likelihood), grey()[index:index + 1])
+    (outputs,) = outputs_of(family(likelihood), grey()[index : index + 1])
     np.testing.assert_allclose(pictures["mean of p(x|z)"], mean_of(likelihood, outputs).reshape(SHAPE), rtol=1e-4)
     on_the_screen(widget, pictures)
 
 
-@pytest.mark.parametrize(("likelihood", "implied"), [
-    ("bernoulli", "no single σ, so no implied β"), ("gaussian", "σ = 0.250, implied β = σ² = 0.0625"),
-    ("gaussian_learned", "σ = 0.497, implied β = σ² = 0.2466"), ("gaussian_pixelwise", "no single σ, so no implied β"),
-    ("continuous_bernoulli", "no single σ, so no implied β")])
+@pytest.mark.parametrize(
+    ("likelihood", "implied"),
+    [
+        ("bernoulli", "no single σ, so no implied β"),
+        ("gaussian", "σ = 0.250, implied β = σ² = 0.0625"),
+        ("gaussian_learned", "σ = 0.497, implied β = σ² = 0.2466"),
+        ("gaussian_pixelwise", "no single σ, so no implied β"),
+        ("continuous_bernoulli", "no single σ, so no implied β"),
+    ],
+)
 @pytest.mark.parametrize("index", [0, 2])
 def test_the_likelihood_readout_has_sigma_beta_and_the_errors_of_mean_and_sample(likelihood, implied, index):
     widget = likelihood_explorer()
@@ -810,7 +846,8 @@ def test_the_likelihood_readout_has_sigma_beta_and_the_errors_of_mean_and_sample
     x, mean, sample = (picture.numpy() for picture in widget.pictures(f"the {likelihood}", index).values())
     assert widget.readout.value == (
         f"the {likelihood}, image {index}: {implied}. Mean squared error of a pixel: {((x - mean) ** 2).mean():.4f} "
-        f"by the mean, {((x - sample) ** 2).mean():.4f} by the sample.")
+        f"by the mean, {((x - sample) ** 2).mean():.4f} by the sample."
+    )
 
 
 def test_a_gaussian_whose_sigma_is_not_told_has_sigma_1():
@@ -826,9 +863,12 @@ def test_a_sample_has_the_likelihoods_mean_and_spread(likelihood):
     (outputs,) = outputs_of(model, x)
     mean, spread = mean_of(likelihood, outputs), outputs[2000:]
     variance = {
-        "bernoulli": mean * (1 - mean), "gaussian": 0.25**2, "gaussian_learned": math.exp(-1.4),
+        "bernoulli": mean * (1 - mean),
+        "gaussian": 0.25**2,
+        "gaussian_learned": math.exp(-1.4),
         "gaussian_pixelwise": (0.01 + np.log1p(np.exp(spread))) ** 2 if len(spread) else None,
-        "continuous_bernoulli": ContinuousBernoulli(logits=torch.from_numpy(outputs)).variance.numpy()}[likelihood]
+        "continuous_bernoulli": ContinuousBernoulli(logits=torch.from_numpy(outputs)).variance.numpy(),
+    }[likelihood]
     residuals = (sample - mean) / variance**0.5  # 2000 of them, with mean 0 and variance 1
     assert abs(residuals.mean()) < 4 / 2000**0.5
     assert abs(residuals.var() - 1) < 4 * np.square(residuals).std() / 2000**0.5
@@ -845,16 +885,22 @@ def test_an_image_has_the_same_sample_each_time_and_another_than_its_neighbour(l
 
 def test_a_larger_sigma_makes_the_same_noise_larger():
     widget = LikelihoodExplorer({sigma: vae(2, "gaussian", sigma=sigma) for sigma in (0.1, 0.4)}, grey())
-    noise = [picture["sample from p(x|z)"] - picture["mean of p(x|z)"]
-             for picture in (widget.pictures(sigma, 1) for sigma in (0.1, 0.4))]
+    noise = [
+        picture["sample from p(x|z)"] - picture["mean of p(x|z)"]
+        for picture in (widget.pictures(sigma, 1) for sigma in (0.1, 0.4))
+    ]
     torch.testing.assert_close(4 * noise[0], noise[1])
 
 
-@pytest.mark.parametrize(("models", "x", "given"), [
-    ({}, grey(), "0 models and 4 images in torch.float64"),
-    ({"it": vae()}, grey()[:0], "1 models and 0 images in torch.float64"),
-    ({"it": vae()}, (grey() * 255).byte(), "1 models and 4 images in torch.uint8")],
-    ids=["no models", "no images", "bytes"])
+@pytest.mark.parametrize(
+    ("models", "x", "given"),
+    [
+        ({}, grey(), "0 models and 4 images in torch.float64"),
+        ({"it": vae()}, grey()[:0], "1 models and 0 images in torch.float64"),
+        ({"it": vae()}, (grey() * 255).byte(), "1 models and 4 images in torch.uint8"),
+    ],
+    ids=["no models", "no images", "bytes"],
+)
 def test_without_models_or_images_there_are_no_likelihoods_to_explore(models, x, given):
     with pytest.raises(ValueError, match=f"one model or more, and one float image or more; got {given}"):
         LikelihoodExplorer(models, x)
@@ -896,7 +942,7 @@ def with_label(model, features, y):
 
 def styles_of(model, x, y):
     """The means of q(z|x, y), (N, K)."""
-    return through(model.encoder, with_label(model, x.numpy().reshape(len(x), -1), y))[:, :model.latent_dim]
+    return through(model.encoder, with_label(model, x.numpy().reshape(len(x), -1), y))[:, : model.latent_dim]
 
 
 def moved(style, axes, move):
@@ -916,7 +962,7 @@ def laid_out(means, shape):
     sheet = np.ones((channels, rows * height + (rows - 1) * GAP, COLUMNS * width + (COLUMNS - 1) * GAP))
     for place, mean in enumerate(means):
         top, left = place // COLUMNS * (height + GAP), place % COLUMNS * (width + GAP)
-        sheet[:, top:top + height, left:left + width] = np.clip(mean, 0, 1).reshape(shape)
+        sheet[:, top : top + height, left : left + width] = np.clip(mean, 0, 1).reshape(shape)
     return np.kron(sheet, np.ones((1, ZOOM, ZOOM)))
 
 
@@ -934,8 +980,10 @@ def shows_style(widget, model, index, axes, move):
     on_the_screen(widget, pictures)
     log_px = (pixels * outputs - np.logaddexp(0, outputs)).sum(1)  # under each label
     places = ", ".join(f"z{axis + 1} = {z[axis]:.2f}" for axis in sorted(axes))
-    assert widget.readout.value == (f"Image {index}, a {y[index].item()}: {places}. Under its own label "
-                                    f"log p(x|z, y) = {log_px[y[index]]:.1f} nats.")
+    assert widget.readout.value == (
+        f"Image {index}, a {y[index].item()}: {places}. Under its own label "
+        f"log p(x|z, y) = {log_px[y[index]]:.1f} nats."
+    )
     if model.num_classes > 1:  # each label gives another picture than its neighbour, and the probabilities differ
         assert np.abs(np.diff(SIGMOID(outputs), axis=0)).max(1).min() > 0.05 and np.ptp(log_px) > 1
 
@@ -995,7 +1043,10 @@ def test_there_are_five_classes_in_a_row_with_white_between_and_after_them(num_c
     widget.controls["image"].value, widget.controls["second"].value = 1, -0.8
     (channels, height, width), rows = shape, {1: 1, 3: 1, 5: 1, 7: 2, 10: 2, 12: 3}[num_classes]
     assert widget.pictures(1, 0.0, -0.8)[IN_EVERY_CLASS].shape == (
-        channels, 3 * (rows * (height + 2) - 2), 3 * (5 * (width + 2) - 2))
+        channels,
+        3 * (rows * (height + 2) - 2),
+        3 * (5 * (width + 2) - 2),
+    )
     shows_style(widget, model, 1, (0, 1), (0.0, -0.8))
 
 
@@ -1005,8 +1056,9 @@ def test_the_same_image_has_another_style_with_another_label():
     styles = styles_of(model, x, LABELS)
     for index, style in enumerate(styles):
         same_numbers(widget.style(index), style)
-        same_numbers(widget.pictures(index)[IN_EVERY_CLASS],
-                     laid_out(SIGMOID(outputs_in_every_class(model, style)), SHAPE))
+        same_numbers(
+            widget.pictures(index)[IN_EVERY_CLASS], laid_out(SIGMOID(outputs_in_every_class(model, style)), SHAPE)
+        )
     assert len(np.unique(np.round(styles, 2), axis=0)) == 4
 
 
@@ -1068,26 +1120,42 @@ def test_styles_can_be_asked_for_without_gradients_and_unmoved():
 
 def test_the_style_explorers_text_form_is_short():
     assert repr(style_explorer(cvae(4, most=(3, 1)))) == (
-        "StyleExplorer: run this notebook to move image, add to z2, add to z4")
+        "StyleExplorer: run this notebook to move image, add to z2, add to z4"
+    )
 
 
-@pytest.mark.parametrize(("model", "reach", "given"), [
-    (vae(), 3, "VAE with 2 and reach=3"), (vae(4), 3, "VAE with 4 and reach=3"),
-    (cvae(1, most=(0,)), 3, "CVAE with 1 and reach=3"), (torch.nn.Linear(2, 2), 3, "Linear with no and reach=3"),
-    (cvae(), 0, "CVAE with 2 and reach=0"), (cvae(), -1, "CVAE with 2 and reach=-1"),
-    (cvae(), math.nan, "CVAE with 2 and reach=nan")])
+@pytest.mark.parametrize(
+    ("model", "reach", "given"),
+    [
+        (vae(), 3, "VAE with 2 and reach=3"),
+        (vae(4), 3, "VAE with 4 and reach=3"),
+        (cvae(1, most=(0,)), 3, "CVAE with 1 and reach=3"),
+        (torch.nn.Linear(2, 2), 3, "Linear with no and reach=3"),
+        (cvae(), 0, "CVAE with 2 and reach=0"),
+        (cvae(), -1, "CVAE with 2 and reach=-1"),
+        (cvae(), math.nan, "CVAE with 2 and reach=nan"),
+    ],
+)
 def test_styles_of_other_models_and_a_reach_that_is_not_positive_are_refused(model, reach, given):
     with pytest.raises(ValueError) as caught:
         StyleExplorer(model, binary(), LABELS, reach)
-    assert str(caught.value) == ("The explorer needs a CVAE with two latent dimensions or more, and a reach above 0; "
-                                 f"got {given}.")
+    assert str(caught.value) == (
+        f"The explorer needs a CVAE with two latent dimensions or more, and a reach above 0; got {given}."
+    )
 
 
-@pytest.mark.parametrize(("x", "y", "given"), [
-    (binary()[:0], LABELS[:0], "(0, 1, 4, 5) and (0,)"), (binary(), LABELS[:3], "(4, 1, 4, 5) and (3,)"),
-    (binary()[:3], LABELS, "(3, 1, 4, 5) and (4,)"), (binary(), LABELS[0], "(4, 1, 4, 5) and ()"),
-    (binary(), None, "(4, 1, 4, 5) and None"), (binary(), [3, 1, 4, 2], "(4, 1, 4, 5) and [3, 1, 4, 2]"),
-    ([], LABELS, "[] and (4,)")])
+@pytest.mark.parametrize(
+    ("x", "y", "given"),
+    [
+        (binary()[:0], LABELS[:0], "(0, 1, 4, 5) and (0,)"),
+        (binary(), LABELS[:3], "(4, 1, 4, 5) and (3,)"),
+        (binary()[:3], LABELS, "(3, 1, 4, 5) and (4,)"),
+        (binary(), LABELS[0], "(4, 1, 4, 5) and ()"),
+        (binary(), None, "(4, 1, 4, 5) and None"),
+        (binary(), [3, 1, 4, 2], "(4, 1, 4, 5) and [3, 1, 4, 2]"),
+        ([], LABELS, "[] and (4,)"),
+    ],
+)
 def test_styles_need_images_and_a_label_each(x, y, given):
     with pytest.raises(ValueError) as caught:
         StyleExplorer(cvae(), x, y)
@@ -1097,8 +1165,10 @@ def test_styles_need_images_and_a_label_each(x, y, given):
 # --- what the explorers of models leave behind -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("explore", "control"), [(latent_explorer, "z1"), (posterior_explorer, "image"),
-                                                  (likelihood_explorer, "image"), (style_explorer, "first")])
+@pytest.mark.parametrize(
+    ("explore", "control"),
+    [(latent_explorer, "z1"), (posterior_explorer, "image"), (likelihood_explorer, "image"), (style_explorer, "first")],
+)
 def test_looking_at_models_leaves_the_random_state_and_the_figures_alone(explore, control):
     before, figures = torch.get_rng_state(), plt.get_fignums()
     explore().controls[control].value = 2

@@ -27,8 +27,13 @@ NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TOKEN = "a-token-of-this-test"
 STEPS = 10  # how often the slider is moved for the median of the times
-ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run",
-             "--disable-background-networking"]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+]
 NOTEBOOK = "window.jupyterapp.shell.currentWidget"
 
 
@@ -51,21 +56,43 @@ def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     for name in ("config", "data", "runtime", "ipython", "settings", "workspaces", "app"):
         (folder / name).mkdir()
-    settings = {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "defer"},
-                "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
-                "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
+    settings = {
+        "@jupyterlab/notebook-extension:tracker": {"windowingMode": "defer"},
+        "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
+        "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    }
     (folder / "app" / "overrides.json").write_text(json.dumps(settings))
-    config = {"LabApp": {"expose_app_in_browser": True, "news_url": None, "app_settings_dir": str(folder / "app"),
-                         "user_settings_dir": str(folder / "settings"), "workspaces_dir": str(folder / "workspaces")}}
+    config = {
+        "LabApp": {
+            "expose_app_in_browser": True,
+            "news_url": None,
+            "app_settings_dir": str(folder / "app"),
+            "user_settings_dir": str(folder / "settings"),
+            "workspaces_dir": str(folder / "workspaces"),
+        }
+    }
     (folder / "config" / "jupyter_lab_config.json").write_text(json.dumps(config))
     shutil.copytree(NOTEBOOKS[0].parent, folder / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = os.environ | {"JUPYTER_CONFIG_DIR": str(folder / "config"), "JUPYTER_DATA_DIR": str(folder / "data"),
-                                "JUPYTER_RUNTIME_DIR": str(folder / "runtime"), "IPYTHONDIR": str(folder / "ipython")}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ServerApp.port_retries=0",
-               f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={folder / 'notebooks'}", "--allow-root"]
+    environment = os.environ | {
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "IPYTHONDIR": str(folder / "ipython"),
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        f"--port={port}",
+        "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={TOKEN}",
+        f"--ServerApp.root_dir={folder / 'notebooks'}",
+        "--allow-root",
+    ]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -110,21 +137,26 @@ def cells(page):
 
 def show(page, index):
     """Scroll a cell into view."""
-    page.evaluate(f"async () => {{ const nb = {NOTEBOOK}.content; nb.activeCellIndex = {index};"
-                  f" await nb.scrollToItem({index}, 'start'); }}")
+    page.evaluate(
+        f"async () => {{ const nb = {NOTEBOOK}.content; nb.activeCellIndex = {index};"
+        f" await nb.scrollToItem({index}, 'start'); }}"
+    )
     page.wait_for_timeout(300)
 
 
 def ask_kernel(page, code):
     """What the code prints, run in the notebook's kernel without a trace in the notebook."""
-    return page.evaluate(f"""async code => {{
+    return page.evaluate(
+        f"""async code => {{
         let text = '';
         const kernel = {NOTEBOOK}.context.sessionContext.session.kernel;
         const future = kernel.requestExecute({{code, store_history: false}});
         future.onIOPub = message => {{ text += message.content.text ?? message.content.evalue ?? ''; }};
         await future.done;
         return text;
-    }}""", code)
+    }}""",
+        code,
+    )
 
 
 def pictures(area):
@@ -142,7 +174,8 @@ def pixels(png):
 
 def milliseconds_to_paint(page, area, key):
     """From the key's press to the frame after the line of text, which comes last, has changed."""
-    page.evaluate("""area => {
+    page.evaluate(
+        """area => {
         const start = new Promise(done => document.addEventListener('keydown', e => done(e.timeStamp), {once: true,
                                                                                                       capture: true}));
         const changed = new Promise(done => new MutationObserver((_, observer) => { observer.disconnect(); done(); })
@@ -156,7 +189,9 @@ def milliseconds_to_paint(page, area, key):
             return new Promise(done => requestAnimationFrame(now => setTimeout(() => done(performance.now() - begun))));
         })()]);
         window.painted.catch(() => {});
-    }""", area.element_handle())
+    }""",
+        area.element_handle(),
+    )
     page.keyboard.press(key)
     return page.evaluate("window.painted")
 
@@ -191,8 +226,11 @@ def test_every_formula_is_typeset(ran):
 
 def explorers(notebook):
     """(index, name) of each cell that ends with an explorer."""
-    found = [(i, re.search(r"^(\w+(?:Explorer|Pad))\(", cell.source.splitlines()[-1])) for i, cell
-             in enumerate(notebook.cells) if cell.cell_type == "code" and cell.source.strip()]
+    found = [
+        (i, re.search(r"^(\w+(?:Explorer|Pad))\(", cell.source.splitlines()[-1]))
+        for i, cell in enumerate(notebook.cells)
+        if cell.cell_type == "code" and cell.source.strip()
+    ]
     return [(index, match[1]) for index, match in found if match]
 
 
@@ -219,10 +257,16 @@ def shown(area):
 
 def expected_by_kernel(page, explorer):
     """Pictures, text and settings that the kernel computes anew from the settings that it was sent."""
-    answer = json.loads(ask_kernel(page, (
-        f"import base64, json; from aetutor.widgets import png; _e = {explorer}; _s = _e.settings(); "
-        "_p = _e.pictures(**_s); print(json.dumps([[base64.b64encode(png(x)).decode() for x in _p.values()], "
-        "_e.readout_text(_p, **_s), {k: v for k, v in _s.items() if not isinstance(v, bytes)}]))")))
+    answer = json.loads(
+        ask_kernel(
+            page,
+            (
+                f"import base64, json; from aetutor.widgets import png; _e = {explorer}; _s = _e.settings(); "
+                "_p = _e.pictures(**_s); print(json.dumps([[base64.b64encode(png(x)).decode() for x in _p.values()], "
+                "_e.readout_text(_p, **_s), {k: v for k, v in _s.items() if not isinstance(v, bytes)}]))"
+            ),
+        )
+    )
     return [base64.b64decode(picture) for picture in answer[0]], answer[1].strip(), answer[2]
 
 
@@ -232,8 +276,9 @@ def assert_right(page, area, explorer, before):
     assert new_pictures != old_pictures and new_text != old_text
     right_pictures, right_text, settings = expected_by_kernel(page, explorer)
     assert len(right_pictures) == len(new_pictures) and new_text == right_text
-    assert all(np.array_equal(pixels(right), pixels(new))
-               for right, new in zip(right_pictures, new_pictures, strict=True))
+    assert all(
+        np.array_equal(pixels(right), pixels(new)) for right, new in zip(right_pictures, new_pictures, strict=True)
+    )
     readouts = [box.inner_text() for box in area.locator(".widget-readout").all()]
     assert len(readouts) == len(settings)
     for readout, value in zip(readouts, settings.values(), strict=True):
@@ -340,6 +385,8 @@ def test_the_picture_follows_the_key_quickly(ran, capsys):
         page.wait_for_timeout(1000)
         times = [milliseconds_to_paint(page, area, "ArrowRight") for _ in range(STEPS)]
         with capsys.disabled():
-            print(f"\n{name}: {statistics.median(times):.0f} ms from key to paint, median of {STEPS} steps "
-                  f"({min(times):.0f} to {max(times):.0f})")
+            print(
+                f"\n{name}: {statistics.median(times):.0f} ms from key to paint, median of {STEPS} steps "
+                f"({min(times):.0f} to {max(times):.0f})"
+            )
         assert statistics.median(times) < 1000  # 150 is asked of a quiet machine; this one may be busy

@@ -86,16 +86,23 @@ def mark(number: str, exercise: Exercise, answer) -> Verdict:
     if not wrong:
         tried = f" ({len(trials)} random inputs, in float32 and float64)" if exercise.inputs else ""
         return Verdict(True, None, f"✓ Exercise {number}: right{tried}.")
-    shown = [name for name, sign in exercise.signs.items()
-             if all(_shows(sign, trial, result) for trial, result in zip(trials, results, strict=True))]
+    shown = [
+        name
+        for name, sign in exercise.signs.items()
+        if all(_shows(sign, trial, result) for trial, result in zip(trials, results, strict=True))
+    ]
     for name, mistake in exercise.mistakes.items():
         if name in shown or _matches(mistake, trials, results, exercise.rtol):
             why = f"A typical mistake: {name}. {exercise.why[name]}"
             return Verdict(False, name, f"✗ Exercise {number}: not yet. {why}")
     smallest = wrong[0]  # the trials grow
     if not _repeats(answer, trials[smallest], results[smallest]):
-        return Verdict(False, None, f"✗ Exercise {number}: two calls with the same arguments gave different results: "
-                       "your function draws random numbers of its own, or keeps something from call to call.")
+        return Verdict(
+            False,
+            None,
+            f"✗ Exercise {number}: two calls with the same arguments gave different results: "
+            "your function draws random numbers of its own, or keeps something from call to call.",
+        )
     facts = _counterexample(exercise, trials[smallest], results[smallest], expected[smallest])
     return Verdict(False, None, f"✗ Exercise {number}: not yet. {facts}")
 
@@ -107,8 +114,10 @@ def _trials(exercise: Exercise) -> list[tuple]:
     generator = torch.Generator()
     generator.seed()
     drawn = [(dtype, exercise.inputs(size, generator)) for size in SIZES for dtype in DTYPES]
-    return [tuple(a.to(dtype) if isinstance(a, Tensor) and a.is_floating_point() else a for a in arguments)
-            for dtype, arguments in drawn]
+    return [
+        tuple(a.to(dtype) if isinstance(a, Tensor) and a.is_floating_point() else a for a in arguments)
+        for dtype, arguments in drawn
+    ]
 
 
 def _check_kind(answer, exercise: Exercise) -> None:
@@ -179,8 +188,10 @@ def _counterexample(exercise: Exercise, trial: tuple, got: Tensor, want: Tensor)
         return f"{_brief(got)} is not the number{direction}."
     single = " (in float32)" if any(isinstance(a, Tensor) and a.dtype == torch.float32 for a in trial) else ""
     arguments = zip(inspect.signature(exercise.reference).parameters, map(_brief, trial), strict=True)
-    return (f"The smallest input that shows it{single}: {', '.join(f'{name} = {value}' for name, value in arguments)}. "
-            f"{_difference(got, want)}")
+    return (
+        f"The smallest input that shows it{single}: {', '.join(f'{name} = {value}' for name, value in arguments)}. "
+        f"{_difference(got, want)}"
+    )
 
 
 def _difference(got: Tensor, want: Tensor) -> str:

@@ -8,5 +8,16 @@ from aetutor.widgets.base import PIXEL, Explorer, png
 from aetutor.widgets.images import BottleneckExplorer, DrawPad, NoiseExplorer, restore
 from aetutor.widgets.latent import LatentExplorer, LikelihoodExplorer, PosteriorExplorer, StyleExplorer
 
-__all__ = ["PIXEL", "BottleneckExplorer", "DrawPad", "Explorer", "LatentExplorer", "LikelihoodExplorer",
-           "NoiseExplorer", "PosteriorExplorer", "StyleExplorer", "png", "restore"]
+__all__ = [
+    "PIXEL",
+    "BottleneckExplorer",
+    "DrawPad",
+    "Explorer",
+    "LatentExplorer",
+    "LikelihoodExplorer",
+    "NoiseExplorer",
+    "PosteriorExplorer",
+    "StyleExplorer",
+    "png",
+    "restore",
+]

@@ -31,10 +31,13 @@ class BottleneckExplorer(Explorer):
         if len(images) == 0 or not images.is_floating_point():
             raise ValueError(f"The explorer needs one float image or more; got {len(images)} in {images.dtype}.")
         self.choices, self.methods = images, methods
-        super().__init__({
-            "code_size": ipywidgets.SelectionSlider(options=common, description="code size K"),
-            "image": ipywidgets.IntSlider(0, 0, len(images) - 1, description="image"),
-        }, ["original", *methods])
+        super().__init__(
+            {
+                "code_size": ipywidgets.SelectionSlider(options=common, description="code size K"),
+                "image": ipywidgets.IntSlider(0, 0, len(images) - 1, description="image"),
+            },
+            ["original", *methods],
+        )
 
     @torch.no_grad()
     def pictures(self, code_size: int, image: int) -> dict[str, Tensor]:
@@ -44,8 +47,9 @@ class BottleneckExplorer(Explorer):
 
     def readout_text(self, pictures: dict[str, Tensor], code_size: int, image: int) -> str:
         """The squared error of each reconstruction, summed over the pixels."""
-        errors = [f"{name} {(x_hat - pictures['original']).square().sum():.1f}"
-                  for name, x_hat in list(pictures.items())[1:]]
+        errors = [
+            f"{name} {(x_hat - pictures['original']).square().sum():.1f}" for name, x_hat in list(pictures.items())[1:]
+        ]
         return f"K = {code_size}, image {image}. Squared error, summed over the pixels: {', '.join(errors)}."
 
 
@@ -62,8 +66,10 @@ class NoiseExplorer(Explorer):
 
     def __init__(self, images: Tensor, methods: Mapping[str, Denoiser]):
         if len(images) == 0 or not images.is_floating_point() or not methods:
-            raise ValueError(f"The explorer needs one float image or more, and one method or more; got {len(images)} "
-                             f"in {images.dtype} and {len(methods)} methods.")
+            raise ValueError(
+                f"The explorer needs one float image or more, and one method or more; got {len(images)} "
+                f"in {images.dtype} and {len(methods)} methods."
+            )
         self.choices, self.methods = images, methods
         image = ipywidgets.IntSlider(0, 0, len(images) - 1, description="image")
         super().__init__(_noise_controls() | {"image": image}, ["clean", "noisy", *methods])
@@ -122,8 +128,10 @@ def psnr_text(pictures: Mapping[str, Tensor]) -> str:
 def _noise_controls() -> dict[str, ipywidgets.Widget]:
     # sliders throughout: JupyterLab takes the arrow keys away from a drop-down list
     wide = ipywidgets.Layout(width="360px")  # room for "salt and pepper"
-    return {"kind": ipywidgets.SelectionSlider(options=list(corruption.KINDS), description="noise", layout=wide),
-            "level": ipywidgets.FloatSlider(0.5, min=0, max=1, step=0.05, description="level")}
+    return {
+        "kind": ipywidgets.SelectionSlider(options=list(corruption.KINDS), description="noise", layout=wide),
+        "level": ipywidgets.FloatSlider(0.5, min=0, max=1, step=0.05, description="level"),
+    }
 
 
 def _canvas() -> ipywidgets.Widget:
@@ -132,8 +140,10 @@ def _canvas() -> ipywidgets.Widget:
         import anywidget
         import traitlets
     except ImportError as error:
-        raise ImportError("The DrawPad needs the package anywidget, which is not installed here: run "
-                          "`pip install anywidget` in this environment and restart the kernel.") from error
+        raise ImportError(
+            "The DrawPad needs the package anywidget, which is not installed here: run "
+            "`pip install anywidget` in this environment and restart the kernel."
+        ) from error
 
     class Canvas(anywidget.AnyWidget):
         _esm = Path(__file__).with_name("drawpad.js")

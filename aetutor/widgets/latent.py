@@ -35,8 +35,13 @@ class LatentExplorer(Explorer):
             self.codes = model.encode(x).mean
         self.model, self.labels, self.reach = model, y, reach
         self.map = code_map(self.codes, y, reach, SIDE)
-        super().__init__({name: ipywidgets.FloatSlider(0.0, min=-reach, max=reach, step=0.1, description=name)
-                          for name in ("z1", "z2")}, ["decoded", "test codes, and yours"])
+        super().__init__(
+            {
+                name: ipywidgets.FloatSlider(0.0, min=-reach, max=reach, step=0.1, description=name)
+                for name in ("z1", "z2")
+            },
+            ["decoded", "test codes, and yours"],
+        )
 
     @torch.no_grad()
     def pictures(self, z1: float, z2: float) -> dict[str, Tensor]:
@@ -51,8 +56,10 @@ class LatentExplorer(Explorer):
         z = self._code(z1, z2)
         distance, nearest = (self.codes - z).norm(dim=1).min(0)
         density = self.model.prior().log_prob(z).exp()
-        return (f"z = ({z1:.1f}, {z2:.1f}): p(z) = {density:.4f}. The nearest test code is that of a "
-                f"{self.labels[nearest]}, {distance:.2f} away.")
+        return (
+            f"z = ({z1:.1f}, {z2:.1f}): p(z) = {density:.4f}. The nearest test code is that of a "
+            f"{self.labels[nearest]}, {distance:.2f} away."
+        )
 
     def _code(self, z1, z2):
         return self.codes.new_tensor([z1, z2])
@@ -79,8 +86,10 @@ class PosteriorExplorer(Explorer):
         with torch.no_grad():
             self.q_z = model.encode(x).base_dist
         self.centre, self.half_side = _windows(model, x, self.q_z)
-        super().__init__({"image": ipywidgets.IntSlider(0, 0, len(x) - 1, description="image")},
-                         ["image", "reconstruction", "posterior p(z|x)", "guess q(z|x)"])
+        super().__init__(
+            {"image": ipywidgets.IntSlider(0, 0, len(x) - 1, description="image")},
+            ["image", "reconstruction", "posterior p(z|x)", "guess q(z|x)"],
+        )
 
     @torch.no_grad()
     def pictures(self, image: int) -> dict[str, Tensor]:
@@ -88,8 +97,12 @@ class PosteriorExplorer(Explorer):
         x, q_z = self.choices[image : image + 1], self.q_z
         z, _ = self.square(image)
         guess = -((z - q_z.loc[image]) / q_z.scale[image]).square().sum(1) / 2
-        return {"image": x[0], "reconstruction": self.model.reconstruct(x)[0],
-                "posterior p(z|x)": _shades(log_joint(self.model, x, None, z)[0]), "guess q(z|x)": _shades(guess)}
+        return {
+            "image": x[0],
+            "reconstruction": self.model.reconstruct(x)[0],
+            "posterior p(z|x)": _shades(log_joint(self.model, x, None, z)[0]),
+            "guess q(z|x)": _shades(guess),
+        }
 
     def square(self, image: int, points: int = POINTS) -> tuple[Tensor, tuple[float, float, float, float]]:
         """The codes of an image's square, `(points², 2)`, z_1 first, and its (left, right, bottom, top)."""
@@ -111,8 +124,10 @@ class PosteriorExplorer(Explorer):
         """log p(x), the ELBO and the gap between them; where the square lies."""
         log_px, bound = self.exact.log_px[image].item(), self.exact.elbo[image].item()
         (z1, z2), side = self.centre[image].tolist(), 2 * self.half_side[image].item()
-        return (f"Image {image}, a {self.labels[image]}: log p(x) = {log_px:.2f}, ELBO = {bound:.2f}, gap "
-                f"{log_px - bound:.2f} nats. The square is {side:.2f} wide, around ({z1:.2f}, {z2:.2f}).")
+        return (
+            f"Image {image}, a {self.labels[image]}: log p(x) = {log_px:.2f}, ELBO = {bound:.2f}, gap "
+            f"{log_px - bound:.2f} nats. The square is {side:.2f} wide, around ({z1:.2f}, {z2:.2f})."
+        )
 
 
 class LikelihoodExplorer(Explorer):
@@ -128,14 +143,19 @@ class LikelihoodExplorer(Explorer):
 
     def __init__(self, models: Mapping[str, torch.nn.Module], x: Tensor):
         if not models or len(x) == 0 or not x.is_floating_point():
-            raise ValueError(f"The explorer needs one model or more, and one float image or more; got {len(models)} "
-                             f"models and {len(x)} images in {x.dtype}.")
+            raise ValueError(
+                f"The explorer needs one model or more, and one float image or more; got {len(models)} "
+                f"models and {len(x)} images in {x.dtype}."
+            )
         self.models, self.choices = models, x
         wide = ipywidgets.Layout(width="420px")
-        super().__init__({
-            "likelihood": ipywidgets.SelectionSlider(options=list(models), description="likelihood", layout=wide),
-            "image": ipywidgets.IntSlider(0, 0, len(x) - 1, description="image"),
-        }, ["image", "mean of p(x|z)", "sample from p(x|z)"])
+        super().__init__(
+            {
+                "likelihood": ipywidgets.SelectionSlider(options=list(models), description="likelihood", layout=wide),
+                "image": ipywidgets.IntSlider(0, 0, len(x) - 1, description="image"),
+            },
+            ["image", "mean of p(x|z)", "sample from p(x|z)"],
+        )
 
     @torch.no_grad()
     def pictures(self, likelihood: str, image: int) -> dict[str, Tensor]:
@@ -152,8 +172,10 @@ class LikelihoodExplorer(Explorer):
         sigma = self.models[likelihood].sigma
         implied = f"σ = {sigma:.3f}, implied β = σ² = {sigma**2:.4f}" if sigma else "no single σ, so no implied β"
         mean, sample = ((pictures["image"] - picture).square().mean() for picture in list(pictures.values())[1:])
-        return (f"{likelihood}, image {image}: {implied}. Mean squared error of a pixel: {mean:.4f} by the mean, "
-                f"{sample:.4f} by the sample.")
+        return (
+            f"{likelihood}, image {image}: {implied}. Mean squared error of a pixel: {mean:.4f} by the mean, "
+            f"{sample:.4f} by the sample."
+        )
 
 
 class StyleExplorer(Explorer):
@@ -170,8 +192,10 @@ class StyleExplorer(Explorer):
 
     def __init__(self, model, x: Tensor, y: Tensor, reach: float = 3.0):
         if not isinstance(model, CVAE) or model.latent_dim < 2 or not reach > 0:
-            raise ValueError("The explorer needs a CVAE with two latent dimensions or more, and a reach above 0; got "
-                             f"{type(model).__name__} with {getattr(model, 'latent_dim', 'no')} and reach={reach}.")
+            raise ValueError(
+                "The explorer needs a CVAE with two latent dimensions or more, and a reach above 0; got "
+                f"{type(model).__name__} with {getattr(model, 'latent_dim', 'no')} and reach={reach}."
+            )
         if not isinstance(x, Tensor) or not isinstance(y, Tensor) or len(x) == 0 or y.shape != x.shape[:1]:
             x, y = (tuple(t.shape) if isinstance(t, Tensor) else repr(t) for t in (x, y))
             raise ValueError(f"The explorer needs images (N, C, H, W) and labels (N,), both tensors; got {x} and {y}.")
@@ -179,10 +203,14 @@ class StyleExplorer(Explorer):
             self.styles = model.encode(x, y).mean
         self.model, self.choices, self.labels = model, x, y
         self.axes = sorted(self.styles.var(0, correction=0).topk(2).indices.tolist())
-        sliders = {name: ipywidgets.FloatSlider(0.0, min=-reach, max=reach, step=0.1, description=f"add to z{axis + 1}")
-                   for name, axis in zip(("first", "second"), self.axes, strict=True)}
-        super().__init__({"image": ipywidgets.IntSlider(0, 0, len(x) - 1, description="image"), **sliders},
-                         ["image", "its style in every class"])
+        sliders = {
+            name: ipywidgets.FloatSlider(0.0, min=-reach, max=reach, step=0.1, description=f"add to z{axis + 1}")
+            for name, axis in zip(("first", "second"), self.axes, strict=True)
+        }
+        super().__init__(
+            {"image": ipywidgets.IntSlider(0, 0, len(x) - 1, description="image"), **sliders},
+            ["image", "its style in every class"],
+        )
 
     def style(self, image: int, first: float = 0.0, second: float = 0.0) -> Tensor:
         """z, `(K,)`: the style of an image, moved."""
@@ -196,8 +224,10 @@ class StyleExplorer(Explorer):
         classes = torch.arange(self.model.num_classes, device=self.styles.device)
         p_x = self.model.decode(self.style(image, first, second).expand(len(classes), -1), classes)
         panel = torch.from_numpy(np.atleast_3d(tile(p_x.mean, 5))).permute(2, 0, 1)
-        return {"image": self.choices[image],
-                "its style in every class": panel.repeat_interleave(ZOOM, 1).repeat_interleave(ZOOM, 2)}
+        return {
+            "image": self.choices[image],
+            "its style in every class": panel.repeat_interleave(ZOOM, 1).repeat_interleave(ZOOM, 2),
+        }
 
     @torch.no_grad()
     def readout_text(self, pictures: dict[str, Tensor], image: int, first: float = 0.0, second: float = 0.0) -> str:
@@ -210,8 +240,10 @@ class StyleExplorer(Explorer):
 
 def _check(model, x, y):
     if model.latent_dim != 2 or len(x) == 0 or len(x) != len(y):
-        raise ValueError("The explorer needs a model with two latent dimensions, and images with a label each; got "
-                         f"{model.latent_dim} dimensions, {len(x)} images and {len(y)} labels.")
+        raise ValueError(
+            "The explorer needs a model with two latent dimensions, and images with a label each; got "
+            f"{model.latent_dim} dimensions, {len(x)} images and {len(y)} labels."
+        )
 
 
 @torch.no_grad()
