@@ -5,52 +5,22 @@ ipywidgets when you ask for them.
 """
 
 from aetutor.data import ImageData, binarize, load, one_hot, to_unit
-from aetutor.evaluation import (
-    Evidence,
-    Probe,
-    active_units,
-    linear_probe,
-    log_px_importance,
-    log_px_quadrature,
-    psnr,
-    squared_error,
-)
+from aetutor.devices import choose_device
+from aetutor.evaluation import psnr, squared_error
+from aetutor.evidence import Evidence, active_units, log_px_importance, log_px_quadrature
 from aetutor.exercises import EXERCISES, check
-from aetutor.models import CVAE, VAE, Autoencoder
+from aetutor.models import CVAE, VAE, Autoencoder, load_model
 from aetutor.objectives import Elbo, denoising_loss, elbo, gaussian_kl, importance_weighted_bound, reconstruction_loss
-from aetutor.training import History, Trainer, TrainingDiverged, choose_device
+from aetutor.probe import Probe, fit_probe
+from aetutor.training import History, Trainer, TrainingDiverged
 from aetutor.verify import show_source, verify
 
 __version__ = "0.1.0"
+# fmt: off
 __all__ = [
-    "CVAE",
-    "EXERCISES",
-    "VAE",
-    "Autoencoder",
-    "Elbo",
-    "Evidence",
-    "History",
-    "ImageData",
-    "Probe",
-    "Trainer",
-    "TrainingDiverged",
-    "active_units",
-    "binarize",
-    "check",
-    "choose_device",
-    "denoising_loss",
-    "elbo",
-    "gaussian_kl",
-    "importance_weighted_bound",
-    "linear_probe",
-    "load",
-    "log_px_importance",
-    "log_px_quadrature",
-    "one_hot",
-    "psnr",
-    "reconstruction_loss",
-    "show_source",
-    "squared_error",
-    "to_unit",
-    "verify",
+    "CVAE", "EXERCISES", "VAE", "Autoencoder", "Elbo", "Evidence", "History", "ImageData", "Probe", "Trainer",
+    "TrainingDiverged", "active_units", "binarize", "check", "choose_device", "denoising_loss", "elbo", "fit_probe",
+    "gaussian_kl", "importance_weighted_bound", "load", "load_model", "log_px_importance", "log_px_quadrature",
+    "one_hot", "psnr", "reconstruction_loss", "show_source", "squared_error", "to_unit", "verify",
 ]
+# fmt: on

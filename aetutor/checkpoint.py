@@ -1,29 +1,20 @@
-"""Checkpoints that are either whole or not there, and what an exact resume needs besides: the random state."""
+"""Files that are either whole or not there: checkpoints of a training run, and models with their configuration."""
 
+import json
 import os
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
+FORMAT = 1  # of the files with weights and configuration; a newer one is refused
+
 
 def save(state: dict, path: str | Path) -> None:
-    """Write `state` (tensors, numbers, strings, lists, dicts) so that a crash at any moment leaves the old file or the
-    new one, never half of one: temporary file in the same folder, flush, fsync, rename.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    """Write the state of a training run: tensors, numbers, strings, lists and dicts of them."""
+    write_whole(path, lambda file: torch.save(state, file))
 
 
 def load(path: str | Path) -> dict:
@@ -42,6 +33,59 @@ def load(path: str | Path) -> dict:
         raise ValueError(f"{path} is not a whole checkpoint of this package; delete it and train again.") from error
 
 
+def save_weights(weights: dict[str, Tensor], config: dict[str, Any], path: str | Path) -> None:
+    """Write weights and the configuration that rebuilds their model to one safetensors file."""
+    import safetensors.torch
+
+    tensors = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    metadata = {"aetutor": json.dumps({"format": FORMAT, **config})}
+    content = safetensors.torch.save(tensors, metadata)
+    write_whole(path, lambda file: file.write(content))
+
+
+def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_weights` wrote: (weights on the CPU, configuration). A safetensors file holds no code.
+
+    Raises FileNotFoundError, and ValueError for a file that is not whole, is something else, or is of a newer format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}: model.save({str(path)!r}) writes one.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            config = json.loads((file.metadata() or {})["aetutor"])
+            form = config.pop("format")
+            weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no dict)
+    except SafetensorError:
+        raise ValueError(f"{path} is not a whole safetensors file: save the model again with model.save.") from None
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ValueError(f"{path} was not written by model.save: it does not say which model it holds.") from None
+    if form != FORMAT:
+        raise ValueError(f"{path} has the format {form}, and this version of aetutor reads {FORMAT}: update aetutor.")
+    return weights, config
+
+
+def write_whole(path: str | Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Write a file so that a crash at any moment leaves the old one or the new one, never half of one.
+
+    A temporary file in the same folder, flush, fsync, rename.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def copy_to_cpu(value):
     """A copy of tensors on the CPU, through dicts and lists; anything else as it is."""
     if isinstance(value, Tensor):
@@ -49,31 +93,3 @@ def copy_to_cpu(value):
     if isinstance(value, dict):
         return {key: copy_to_cpu(item) for key, item in value.items()}
     return [copy_to_cpu(item) for item in value] if isinstance(value, list) else value
-
-
-@contextmanager
-def own_random_state(device: torch.device, seed: int):
-    """Inside, the random numbers of the CPU and the device start from `seed`; outside, nobody notices."""
-    outside = random_state(device)
-    try:
-        torch.default_generator.manual_seed(seed)
-        if device.type != "cpu":
-            torch.get_device_module(device).manual_seed(seed)
-        yield
-    finally:
-        set_random_state(device, outside)
-
-
-def random_state(device: torch.device) -> dict[str, Tensor]:
-    """The states of the random number generators of the CPU and the device."""
-    states = {"cpu": torch.get_rng_state()}
-    if device.type != "cpu":
-        states[device.type] = torch.get_device_module(device).get_rng_state()
-    return states
-
-
-def set_random_state(device: torch.device, states: dict[str, Tensor]) -> None:
-    """Put back what `random_state` gave; the device's only if it was on one of the same type."""
-    torch.set_rng_state(states["cpu"])
-    if device.type != "cpu" and device.type in states:
-        torch.get_device_module(device).set_rng_state(states[device.type])

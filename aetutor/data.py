@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aetutor.distributions import validating
+
 MNIST_DIR = Path(__file__).parent / "mnist"
 DEFAULT_ROOT = Path.home() / ".cache" / "aetutor"
 DIGITS = tuple("0123456789")
@@ -84,7 +86,7 @@ def binarize(x: Tensor, threshold: float = 0.5) -> Tensor:
     """Images -> float 0.0 or 1.0: 1 where the grey value is above `threshold`, any shape.
 
     Takes uint8 images 0…255 or float images in [0, 1]; the threshold is always in units of [0, 1]. Raises ValueError
-    for a threshold outside [0, 1], TypeError for other integers.
+    for a threshold or grey values outside [0, 1], or NaN; TypeError for other integers.
     """
     if not 0 <= threshold <= 1:
         raise ValueError(f"The threshold must lie in [0, 1], where 1 is white; got {threshold}.")
@@ -92,7 +94,16 @@ def binarize(x: Tensor, threshold: float = 0.5) -> Tensor:
         return (x > int(threshold * 255)).float()  # whole numbers above t are those above its whole part
     if not x.is_floating_point():
         raise TypeError(f"binarize takes uint8 images 0…255, or float images in [0, 1]; got {x.dtype}.")
+    if not ((x >= 0) & (x <= 1)).all():
+        raise ValueError(f"binarize takes float images in [0, 1]; got {value_range(x)}: divide 0…255 by 255.")
     return (x > threshold).to(x.dtype)
+
+
+def value_range(x: Tensor) -> str:
+    """What a tensor holds, in words, for a message: its smallest and largest value, or NaN."""
+    if x.is_floating_point():
+        return "NaN" if x.isnan().any() else f"values from {x.min():.3g} to {x.max():.3g}"
+    return f"values from {x.min()} to {x.max()}"
 
 
 def unit_images(images: Tensor) -> Tensor:
@@ -107,60 +118,73 @@ def unit_images(images: Tensor) -> Tensor:
     return to_unit(images) if images.dtype == torch.uint8 else images.float().clamp(0, 1)
 
 
-def as_mnist(drawing: Tensor) -> Tensor:
-    """A drawing `(H, W)` of any size, floats in [0, 1], 0 where there is no ink -> an image `(1, 28, 28)` like MNIST's.
-
-    What MNIST's makers did (LeCun et al. 1998, section III.A): the ink's box is scaled to fit into 20 × 20 pixels, and
-    its centre of mass is put into the middle. No ink gives a black image. Raises ValueError for another shape or dtype.
-    """
-    if drawing.dim() != 2 or not drawing.is_floating_point():
-        raise ValueError(f"A drawing is a float tensor (H, W); got {drawing.dtype} of shape {tuple(drawing.shape)}.")
-    image = torch.zeros(1, 28, 28, device=drawing.device)
-    inked = (drawing > 0).nonzero()
-    if len(inked) == 0:
-        return image
-    (top, left), (bottom, right) = inked.min(0).values.tolist(), (inked.max(0).values + 1).tolist()
-    box = drawing[None, None, top:bottom, left:right].float()
-    size = [max(1, round(20 * side / max(box.shape))) for side in box.shape[2:]]
-    small = torch.nn.functional.interpolate(box, size=size, mode="bilinear", antialias=True)[0, 0].clamp(0, 1)
-    # along each axis: the corner that puts the centre of mass into pixel 14 (counted from 0), as far as the box fits in
-    corner = []
-    for axis, side in enumerate(size):
-        centre = (small.sum(1 - axis) @ (torch.arange(side, device=small.device) + 0.5)).item() / small.sum().item()
-        corner.append(min(max(round(14.5 - centre), 0), 28 - side))
-    image[0, corner[0] : corner[0] + size[0], corner[1] : corner[1] + size[1]] = small
-    return image
-
-
-def from_strokes(*strokes: Sequence[tuple[float, float]], width: int = 9) -> Tensor:
-    """Strokes, each a list of points (right, down) on a pad of 112 × 112 pixels -> an image `(1, 28, 28)`.
-
-    Draws by program what the `DrawPad` draws by hand, and centres it by `as_mnist`.
-    """
-    from PIL import Image, ImageDraw
-
-    pad = Image.new("L", (112, 112))
-    for stroke in strokes:
-        ImageDraw.Draw(pad).line(list(stroke), fill=255, width=width, joint="curve")
-    return as_mnist(torch.from_numpy(np.array(pad)).float() / 255)
-
-
 def one_hot(y: Tensor, num_classes: int) -> Tensor:
-    """Labels `(…,)` -> float32 `(…, num_classes)`, with a 1 at the label's place.
+    """Labels `(…,)`, a tensor, a list or an array of integers -> float32 `(…, num_classes)`, a 1 at the label's place.
 
     Raises ValueError for labels that are not integers in 0…num_classes-1.
     """
-    if y.dtype.is_floating_point or y.dtype == torch.bool:
+    labels = as_labels(y, num_classes).long()
+    if validating() and labels.numel() and not 0 <= labels.min() <= labels.max() < num_classes:
         raise ValueError(
-            f"Labels must be integers 0…{num_classes - 1}; got {y.dtype}: convert them with "
-            ".long(), or a one-hot matrix with .argmax(-1)."
-        )
-    if y.numel() and not 0 <= y.min() <= y.max() < num_classes:
-        raise ValueError(
-            f"Labels must lie in 0…{num_classes - 1}; got values from {y.min()} to {y.max()}: "
+            f"Labels must lie in 0…{num_classes - 1}; got {value_range(labels)}: "
             "correct them, or give a larger num_classes."
         )
-    return torch.nn.functional.one_hot(y.long(), num_classes).float()
+    return torch.nn.functional.one_hot(labels, num_classes).float()
+
+
+def as_labels(y: Tensor | np.ndarray | Sequence[int], num_classes: int | None = None) -> Tensor:
+    """Labels as a tensor: one of any integer dtype as it is, a list or an array of integers converted.
+
+    `num_classes`, where it is known, helps to say what is wrong. Raises ValueError for anything but integers.
+    """
+    labels = y if isinstance(y, Tensor) else _converted(y)
+    if labels is None or labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        allowed = "" if num_classes is None else f" 0…{num_classes - 1}"
+        given = repr(y) if labels is None else labels.dtype
+        matrix = labels is not None and labels.dim() > 1 and labels.shape[-1] == num_classes
+        advice = ", or a one-hot matrix with .argmax(-1)" if matrix else ""
+        raise ValueError(f"Labels must be integers{allowed}; got {given}: convert them with .long(){advice}.")
+    return labels
+
+
+def labels_of(x: Tensor, y: Tensor | np.ndarray | Sequence[int], each: str = "an image") -> Tensor:
+    """Labels y as a tensor `(N,)` on the device of x, one for each of x. Raises ValueError for another number."""
+    labels = as_labels(y).to(x.device)
+    if labels.shape != x.shape[:1]:
+        advice = f": y.expand({len(x)}) makes many of one" if labels.numel() == 1 else ""
+        raise ValueError(
+            f"There must be one label {each}, shape {tuple(x.shape[:1])}; got labels of shape {tuple(labels.shape)}"
+            f"{advice}."
+        )
+    return labels
+
+
+def check_images(x: Tensor, name: str = "x") -> None:
+    """Raise ValueError unless x is a tensor of one image or more, without NaN or infinity."""
+    if not isinstance(x, Tensor) or x.dim() == 0:
+        raise ValueError(
+            f"{name} must be a tensor of images (N, C, H, W), such as load('mnist').train_x; got {type(x).__name__}."
+        )
+    if len(x) == 0:
+        raise ValueError(f"There are no images: {name} is empty.")
+    if x.is_floating_point() and not x.isfinite().all():
+        raise ValueError(
+            f"{name} holds NaN or infinity, in {_bad_images(x)} of {len(x)} images: correct or leave them."
+        )
+
+
+def _bad_images(x: Tensor) -> int:
+    return int((~x.isfinite()).reshape(len(x), -1).any(1).sum())
+
+
+def _converted(y) -> Tensor | None:
+    """A list or an array as a tensor; None for anything else."""
+    if not isinstance(y, (list, tuple, np.ndarray)):
+        return None
+    try:
+        return torch.as_tensor(np.asarray(y))
+    except (TypeError, ValueError):  # lists of different lengths, or of texts
+        return None
 
 
 def _load_mnist() -> ImageData:

@@ -1,15 +1,18 @@
 """The models. They never choose a device, print or plot."""
 
 from collections.abc import Sequence
-from functools import partial
 from math import prod
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent
 
+from aetutor import checkpoint
 from aetutor.data import one_hot
-from aetutor.likelihoods import LIKELIHOODS, check_sigma
+from aetutor.distributions import diagonal_gaussian
+from aetutor.likelihoods import make_likelihood
 from aetutor.networks import mlp
 
 
@@ -24,17 +27,21 @@ class Autoencoder(nn.Module):
             given), "gaussian_learned" (one sigma), "gaussian_pixelwise", or "continuous_bernoulli".
         sigma: the standard deviation for "gaussian", default 1; not accepted with the others.
 
-    Trained on corrupted images with clean targets, this is the denoising autoencoder.
+    Trained on corrupted images with clean targets, this is the denoising autoencoder. Raises ValueError for settings
+    that make no model.
     """
 
-    code_numbers = 1  # what the encoder gives for each dimension of the code
+    numbers_per_code = 1  # what the encoder gives for each dimension of the code
     num_classes = 0  # how many numbers of a label go in beside the pixels, and beside the code
+
+    encoder: nn.Sequential
+    decoder: nn.Sequential
 
     def __init__(
         self,
         latent_dim: int = 2,
-        hidden: tuple[int, ...] = (400,),
-        image_shape=(1, 28, 28),
+        hidden: Sequence[int] = (400,),
+        image_shape: Sequence[int] = (1, 28, 28),
         likelihood: str = "bernoulli",
         sigma: float | None = None,
     ):
@@ -46,62 +53,36 @@ class Autoencoder(nn.Module):
                 "latent_dim is an integer, hidden a tuple of them, such as (256,) or () for a linear "
                 f"autoencoder; got latent_dim={latent_dim!r}, hidden={hidden!r}."
             )
-        self.latent_dim, self.image_shape = latent_dim, tuple(image_shape)
-        self.likelihood, self.family = _likelihood(likelihood, sigma), likelihood
-        self.outputs_shape = (2, *image_shape) if likelihood == "gaussian_pixelwise" else tuple(image_shape)
-        # Adam moves every parameter by about lr a step: stored as a tenth, log sigma moves ten times as far as a weight
-        self.tenth_log_sigma = nn.Parameter(torch.zeros(())) if likelihood == "gaussian_learned" else None
-        self.encoder = mlp(prod(image_shape) + self.num_classes, *hidden, self.code_numbers * latent_dim)
-        self.decoder = mlp(latent_dim + self.num_classes, *reversed(hidden), prod(self.outputs_shape))
+        channels, height, width = image_shape
+        self.latent_dim, self.hidden, self.image_shape = latent_dim, tuple(hidden), (channels, height, width)
+        self.likelihood = make_likelihood(likelihood, self.image_shape, sigma)
+        pixels, label = prod(image_shape), self.num_classes
+        self.encoder = mlp(pixels + label, *hidden, self.numbers_per_code * latent_dim)
+        self.decoder = mlp(latent_dim + label, *reversed(hidden), self.likelihood.out_features)
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Tensor, y=None) -> Any:
         """Images `(…, C, H, W)` -> codes `(…, K)`.
 
-        Raises ValueError for images of another shape or dtype.
+        Raises ValueError for images of another shape or dtype, and for labels y, which this model does not take.
         """
         self._check_images(x)
-        return self.encoder(x.flatten(-3))
+        return self.encoder(self._beside_label(x.flatten(-3), y))
 
-    def decode(self, z: Tensor) -> Distribution:
+    def decode(self, z: Tensor, y=None) -> Distribution:
         """Codes `(…, K)` -> p(x|z), a distribution over images `(…, C, H, W)`.
 
-        Raises ValueError for codes of another size or dtype.
+        Raises ValueError for codes of another size or dtype, and for labels y where the model takes none.
         """
         self._check_codes(z)
-        return self.likelihood(*self._outputs(z))
+        return self.likelihood(self.decoder(self._beside_label(z, y)))
 
-    def _outputs(self, z: Tensor) -> tuple[Tensor, ...]:
-        """What the likelihood is made from: the decoder's outputs, and the learned log sigma where there is one."""
-        outputs = self.decoder(z).unflatten(-1, self.outputs_shape)
-        return (outputs,) if self.log_sigma is None else (outputs, self.log_sigma)
-
-    @property
-    def log_sigma(self) -> Tensor | None:
-        """log sigma, learned with the weights, for "gaussian_learned"; None for the other likelihoods."""
-        return None if self.tenth_log_sigma is None else 10 * self.tenth_log_sigma
-
-    @property
-    def sigma(self) -> float | None:
-        """The standard deviation of a pixel, for a Gaussian likelihood that has one for all; None for the others."""
-        if self.log_sigma is not None:
-            return self.log_sigma.exp().item()
-        return getattr(self.likelihood, "keywords", {}).get("sigma", 1.0) if self.family == "gaussian" else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The same as `reconstruct`."""
-        return self.reconstruct(x)
-
-    def extra_repr(self) -> str:
-        classes = {"num_classes": self.num_classes} if self.num_classes else {}
-        numbers = getattr(self.likelihood, "keywords", {}) | classes
-        return ", ".join(
-            [f"image_shape={self.image_shape}", f"likelihood={self.family!r}"]
-            + [f"{name}={value}" for name, value in numbers.items()]
-        )
-
-    def reconstruct(self, x: Tensor) -> Tensor:
+    def reconstruct(self, x: Tensor, y=None) -> Tensor:
         """Images `(…, C, H, W)` -> x_hat = g(f(x)), the mean of p(x|z) at the image's own code, same shape."""
-        return self.decode(self.encode(x)).mean
+        return self.decode(self.encode(x, y), y).mean
+
+    def forward(self, x: Tensor, y=None) -> Tensor:
+        """The same as `reconstruct`."""
+        return self.reconstruct(x, y)
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """The images `(count, C, H, W)` that codes drawn from N(0, I) decode to (notebook 01, section 9).
@@ -110,9 +91,45 @@ class Autoencoder(nn.Module):
         """
         return self.decode(self._standard_normal((count,), generator)).mean
 
+    @property
+    def sigma(self) -> float | None:
+        """The standard deviation of a pixel, for a Gaussian likelihood that has one for all; None for the others."""
+        return self.likelihood.sigma
+
+    def config(self) -> dict[str, Any]:
+        """The arguments that build this model anew, with other weights."""
+        sizes = {"latent_dim": self.latent_dim, "hidden": self.hidden, "image_shape": self.image_shape}
+        return sizes | self.likelihood.config()
+
+    def save(self, path: str | Path) -> None:
+        """Write configuration and weights to one safetensors file, whole or not at all; `load_model` reads it.
+
+        Raises ValueError for a subclass of yours, which `load_model` would not know.
+        """
+        if type(self) not in MODELS.values():
+            raise ValueError(
+                f"save keeps the models {', '.join(MODELS)}; {type(self).__name__} is another class: keep its "
+                "state_dict() with torch.save."
+            )
+        checkpoint.save_weights(self.state_dict(), {"model": type(self).__name__, **self.config()}, path)
+
+    def extra_repr(self) -> str:
+        shown = {name: value for name, value in self.config().items() if name not in ("latent_dim", "hidden")}
+        return ", ".join(f"{name}={value!r}" for name, value in shown.items())
+
+    def _beside_label(self, features: Tensor, y) -> Tensor:
+        """What goes into a network: the features alone, since this model takes no labels."""
+        if y is not None:
+            raise ValueError(f"{type(self).__name__} takes no labels; got y: leave it out, or take a CVAE.")
+        return features
+
     def _standard_normal(self, shape: Sequence[int], generator: torch.Generator | None) -> Tensor:
-        weight = self.encoder[0].weight
+        weight = self._weight()
         return torch.randn(*shape, self.latent_dim, generator=generator, device=weight.device, dtype=weight.dtype)
+
+    def _weight(self) -> Tensor:
+        """A weight: it tells the model's device and dtype."""
+        return next(self.decoder.parameters())
 
     def _check_images(self, x: Tensor) -> None:
         if not x.is_floating_point():
@@ -131,7 +148,7 @@ class Autoencoder(nn.Module):
             raise ValueError(f"Codes must have shape (…, {self.latent_dim}); got {tuple(z.shape)}.")
 
     def _check_dtype(self, tensor: Tensor, what: str) -> None:
-        wanted = self.encoder[0].weight.dtype
+        wanted = self._weight().dtype
         if tensor.dtype != wanted and not torch.is_autocast_enabled(tensor.device.type):
             raise ValueError(
                 f"The model computes in {wanted}; got {what} in {tensor.dtype}: convert them with "
@@ -140,33 +157,32 @@ class Autoencoder(nn.Module):
 
 
 class VAE(Autoencoder):
-    """Variational autoencoder (Kingma and Welling 2014): the encoder gives a distribution q(z|x), the prior is N(0, I).
+    """Variational autoencoder: the encoder gives a distribution q(z|x), the prior is N(0, I).
 
-    Arguments as for `Autoencoder`. Derived in notebook 03. With `hidden=()` and a Gaussian likelihood it is the
-    linear-Gaussian model, whose evidence is known in closed form.
+    Arguments as for `Autoencoder`. With `hidden=()` and a Gaussian likelihood it is the linear-Gaussian model, whose
+    evidence is known in closed form. Source: Kingma and Welling 2014; notebook 03.
     """
 
-    code_numbers = 2  # mu and log_var
+    numbers_per_code = 2  # mu and log_var
 
-    def encode(self, x: Tensor) -> Distribution:
+    def encode(self, x: Tensor, y=None) -> Independent:
         """Images `(…, C, H, W)` -> q(z|x) = N(mu, diag exp(log_var)), a distribution over codes `(…, K)`.
 
-        Raises ValueError for images of another shape or dtype.
+        Raises ValueError for images of another shape or dtype, and for labels y where the model takes none.
         """
-        return self._gaussian(super().encode(x))
+        numbers = super().encode(x, y)
+        # at least float32, as in the likelihood: under mixed precision they come in bfloat16
+        mu, log_var = numbers.to(torch.promote_types(numbers.dtype, torch.float32)).chunk(2, dim=-1)
+        return diagonal_gaussian(mu, log_var)
 
-    def _gaussian(self, numbers: Tensor) -> Distribution:
-        mu, log_var = numbers.chunk(2, dim=-1)
-        return Independent(LogVarNormal(mu, log_var), 1)
-
-    def prior(self) -> Distribution:
+    def prior(self) -> Independent:
         """p(z) = N(0, I), on the model's device and in its dtype."""
-        zeros = self.decoder[0].weight.new_zeros(self.latent_dim)
-        return Independent(LogVarNormal(zeros, zeros), 1)
+        zeros = self._weight().new_zeros(self.latent_dim)
+        return diagonal_gaussian(zeros, zeros)
 
-    def reconstruct(self, x: Tensor) -> Tensor:
+    def reconstruct(self, x: Tensor, y=None) -> Tensor:
         """Images `(…, C, H, W)` -> the mean of p(x|z) at z = mu, the mean of q(z|x), same shape."""
-        return self.decode(self.encode(x).mean).mean
+        return self.decode(self.encode(x, y).mean, y).mean
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """New images `(count, C, H, W)`: the means of p(x|z) for codes z drawn from the prior."""
@@ -179,16 +195,17 @@ class CVAE(VAE):
     Args:
         num_classes: C, how many classes (in `(C, H, W)`: channels). The other arguments are those of `Autoencoder`.
 
-    Labels y are class indices, integers 0…C-1, one an image `(B,)`, or of a shape that broadcasts to the leading axes
-    of images or codes. Inside, they are one-hot, `[x; e_y]` and `[z; e_y]`: a bias for each class in the first layers
-    (equation 4.3). Kingma et al. 2014, model M2; Sohn, Lee and Yan 2015, here with a prior without y. Notebook 04.
+    Labels y are class indices, integers 0…C-1 in a tensor, a list or an array: one an image `(B,)`, or of a shape that
+    broadcasts to the leading axes of images or codes. Inside, they are one-hot, `[x; e_y]` and `[z; e_y]`: a bias for
+    each class in the first layers (equation 4.3). Every method raises ValueError for missing or wrong labels.
+    Source: Kingma et al. 2014, model M2; Sohn, Lee and Yan 2015, here with a prior without y; notebook 04.
     """
 
     def __init__(
         self,
         latent_dim: int = 2,
-        hidden: tuple[int, ...] = (400,),
-        image_shape=(1, 28, 28),
+        hidden: Sequence[int] = (400,),
+        image_shape: Sequence[int] = (1, 28, 28),
         likelihood: str = "bernoulli",
         sigma: float | None = None,
         num_classes: int = 10,
@@ -198,75 +215,53 @@ class CVAE(VAE):
         self.num_classes = num_classes  # before the networks are made: it is part of their size
         super().__init__(latent_dim, hidden, image_shape, likelihood, sigma)
 
-    def encode(self, x: Tensor, y: Tensor | None = None) -> Distribution:
-        """Images `(…, C, H, W)`, labels `(…,)` -> q(z|x, y), a distribution over codes `(…, K)`.
-
-        Raises ValueError for images or labels of another shape, kind or range, and for no labels.
-        """
-        self._check_images(x)
-        return self._gaussian(self.encoder(self._with_label(x.flatten(-3), y)))
-
-    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
-        """Codes `(…, K)`, labels `(…,)` -> p(x|z, y), a distribution over images `(…, C, H, W)`.
-
-        With codes `(S, B, K)`, labels `(B,)` hold for all S. Raises ValueError for codes or labels of another kind.
-        """
-        self._check_codes(z)
-        return self.likelihood(*self._outputs(self._with_label(z, y)))
-
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """The same as `reconstruct`."""
-        return self.reconstruct(x, y)
-
-    def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Images `(…, C, H, W)`, labels `(…,)` -> the mean of p(x|z, y) at the mean of q(z|x, y), same shape."""
-        return self.decode(self.encode(x, y).mean, y).mean
-
-    def sample(self, y: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, y, generator: torch.Generator | None = None) -> Tensor:  # type: ignore[override]
         """A new image of each label's class, the mean of p(x|z, y) for z from the prior: `(…,)` -> `(…, C, H, W)`."""
-        self._check_labels(y)
-        return self.decode(self._standard_normal(y.shape, generator), y).mean
+        shape = self._one_hot(y).shape[:-1]
+        return self.decode(self._standard_normal(shape, generator), y).mean
 
-    def _with_label(self, features: Tensor, y: Tensor | None) -> Tensor:
-        """Features `(…, F)` and labels that broadcast to `(…,)` -> `[features; e_y]`, `(…, F + C)`."""
-        self._check_labels(y)
-        e_y, batch = one_hot(y, self.num_classes).to(features), tuple(features.shape[:-1])
-        try:
-            e_y = e_y.expand(*batch, -1)
-        except RuntimeError:
-            raise ValueError(
-                f"There must be one label an image or code, shape {batch}; got labels of shape "
-                f"{tuple(y.shape)}: y.argmax(-1) makes labels of a one-hot matrix."
-            ) from None
-        return torch.cat([features, e_y], -1)
+    def config(self) -> dict[str, Any]:
+        return super().config() | {"num_classes": self.num_classes}
 
-    def _check_labels(self, y: Tensor | None) -> None:
-        if not isinstance(y, Tensor):
+    def _beside_label(self, features: Tensor, y) -> Tensor:
+        """What goes into a network: features `(…, F)` and labels that broadcast to `(…,)` -> `[features; e_y]`."""
+        e_y, batch = self._one_hot(y).to(features), tuple(features.shape[:-1])
+        given = tuple(e_y.shape[:-1])
+        if len(given) > len(batch) or any(n not in (1, m) for n, m in zip(given[::-1], batch[::-1], strict=False)):
+            matrix = given[-1:] == (self.num_classes,) and len(given) > 1
+            advice = ": y.argmax(-1) makes labels of a one-hot matrix" if matrix else ""
             raise ValueError(
-                "A CVAE needs the labels y, a tensor of class indices such as load('mnist').train_y or "
-                f"torch.tensor([3, 8]); got {'none' if y is None else repr(y)}."
+                f"There must be one label an image or code, shape {batch}; got labels of shape {given}{advice}."
             )
+        return torch.cat([features, e_y.expand(*batch, -1)], -1)
+
+    def _one_hot(self, y) -> Tensor:
+        if y is None or isinstance(y, (int, float)):
+            raise ValueError(
+                f"A {type(self).__name__} needs the labels y, a tensor of class indices such as load('mnist').train_y, "
+                f"or a list such as [3, 8]; got {'none' if y is None else repr(y)}."
+            )
+        return one_hot(y, self.num_classes)
 
 
-class LogVarNormal(Normal):
-    """A Gaussian that keeps its log variance, as the KL divergence has it, besides its scale."""
-
-    def __init__(self, mu: Tensor, log_var: Tensor):
-        self.log_var = log_var
-        # sigma = exp(log_var / 2), since log_var = log sigma²
-        super().__init__(mu, (log_var / 2).exp(), validate_args=False)
-
-    def expand(self, batch_shape, _instance=None):
-        return LogVarNormal(self.loc.expand(batch_shape), self.log_var.expand(batch_shape))
+MODELS: dict[str, type[Autoencoder]] = {model.__name__: model for model in (Autoencoder, VAE, CVAE)}
 
 
-def _likelihood(name: str, sigma: float | None):
-    """The family's function, with sigma filled in where the family takes one."""
-    if name not in LIKELIHOODS:
-        raise ValueError(f"Unknown likelihood {name!r}: choose one of {', '.join(LIKELIHOODS)}.")
-    if sigma is None:
-        return LIKELIHOODS[name]
-    if name != "gaussian":
-        raise ValueError(f"sigma belongs to the Gaussian likelihood; got sigma={sigma} with likelihood={name!r}.")
-    check_sigma(sigma)
-    return partial(LIKELIHOODS[name], sigma=sigma)
+def load_model(path: str | Path) -> Autoencoder:
+    """The model that `model.save(path)` wrote, on the CPU, with its weights, in evaluation mode.
+
+    Nothing in the file is executed. Raises FileNotFoundError, and ValueError for a file that is not whole, is something
+    else, or was written by a newer version.
+    """
+    weights, config = checkpoint.load_weights(path)
+    kind = MODELS.get(config.pop("model", ""))
+    try:
+        if kind is None:
+            raise ValueError("it holds none of the models " + ", ".join(MODELS))
+        with torch.device("meta"):  # no weights are drawn: those of the file take their place
+            model = kind(**config)
+        model.load_state_dict(weights, assign=True)
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} does not hold a model of this version of aetutor: {reason}") from None
+    return model.eval()

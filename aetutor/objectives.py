@@ -2,22 +2,25 @@
 trainer's, or yours."""
 
 from collections.abc import Callable
-from inspect import signature
-from math import log
+from math import log, pi
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution, Independent
+
+from aetutor.distributions import LogVarNormal
 
 
 def reconstruction_loss(model, x: Tensor) -> Tensor:
     """L(x, x_hat) = -log p(x | z = f(x)), with x_hat = g(f(x)): images `(B, C, H, W)` -> `(B,)` nats.
 
-    With a Bernoulli likelihood this is the cross-entropy (equation 1.1), with a
-    Gaussian one ‖x - x_hat‖² / 2σ² + D/2 log 2πσ². Derived in notebook 01, section 2.
-    Raises ValueError for images that the model or its likelihood does not take.
+    With a Bernoulli likelihood this is the cross-entropy (equation 1.1), with a Gaussian
+    one ‖x - x_hat‖² / 2σ² + D/2 log 2πσ². Derived in notebook 01, section 2.
+    Raises ValueError for images that the model or its likelihood does not take, and for
+    a model whose `encode` gives a distribution.
     """
-    return -model.decode(model.encode(x)).log_prob(x)
+    return -model.decode(code(model, x)).log_prob(x)
 
 
 def denoising_loss(model, x: Tensor, corrupt: Callable[[Tensor], Tensor], samples: int = 1) -> Tensor:
@@ -27,14 +30,14 @@ def denoising_loss(model, x: Tensor, corrupt: Callable[[Tensor], Tensor], sample
     of the expectation under q_D(x_tilde|x). `corrupt` is called S times with the images
     and draws from it, such as `partial(aetutor.corruption.mask, level=0.5)`. The target
     stays clean. Source: Vincent et al. 2010, section 3. Raises ValueError for `samples`
-    that is no whole number from 1 on, and for a `corrupt` that changes the shape.
+    that is no whole number from 1 on, for a `corrupt` that changes the shape, and for a
+    model whose `encode` gives a distribution.
     """
-    if not isinstance(samples, int) or samples < 1:
-        raise ValueError(f"samples is how many corruptions to average over, a whole number, 1 or more; got {samples}.")
+    check_samples(samples)
     x_tilde = torch.stack([corrupt(x) for _ in range(samples)])  # (S, B, C, H, W)
     if x_tilde.shape[1:] != x.shape:
         raise ValueError(f"corrupt must keep the images' shape {tuple(x.shape)}; it gave {tuple(x_tilde.shape[1:])}.")
-    return -model.decode(model.encode(x_tilde)).log_prob(x).mean(0)
+    return -model.decode(code(model, x_tilde)).log_prob(x).mean(0)
 
 
 class Elbo(NamedTuple):
@@ -46,61 +49,75 @@ class Elbo(NamedTuple):
 
 
 def gaussian_kl(mu: Tensor, log_var: Tensor) -> Tensor:
-    """KL(N(mu, diag exp(log_var)) ‖ N(0, I)), `(…, K)` twice -> `(…,)` nats (notebook 03, equation 3.7).
+    """KL(N(mu, diag exp(log_var)) ‖ N(0, I)), `(…, K)` twice -> `(…,)` nats.
 
-    ½ Σ_k (mu_k² + sigma_k² - 1 - log sigma_k²): Kingma and Welling 2014, appendix B.
+    Source: Kingma and Welling 2014, appendix B; notebook 03, equation 3.7.
     """
+    # ½ Σ_k (mu_k² + sigma_k² - 1 - log sigma_k²)
     return 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(-1)
 
 
-def elbo(model, x: Tensor, y: Tensor | None = None, samples: int = 1, beta: float = 1.0) -> Elbo:
+def log_prior(z: Tensor) -> Tensor:
+    """log N(z; 0, I), the prior of all models here: codes `(…, K)` -> `(…,)` nats."""
+    return -0.5 * (z.square() + log(2 * pi)).sum(-1)
+
+
+def elbo(model, x: Tensor, y=None, samples: int = 1, beta: float = 1.0) -> Elbo:
     """log p(x) >= E_q[log p(x|z)] - KL(q(z|x) ‖ p(z)), the expectation by S samples of z: `(B, C, H, W)` -> `(B,)`.
 
-    Unbiased for any S, and differentiable through the samples (notebook 03, equations 3.6, 3.8 and 3.14). `beta` weighs
-    the KL (Higgins et al. 2017); 1 is the bound. `y` are labels `(B,)`, for a conditional model. Raises ValueError for
-    `samples` below 1.
+    Unbiased for any S, and differentiable through the samples. `beta` weighs the KL (Higgins et al. 2017); 1 is the
+    bound. `y` are labels `(B,)`, for a conditional model. Source: Kingma and Welling 2014, equations 3 and 10; notebook
+    03, equations 3.6, 3.8 and 3.14. Raises ValueError for `samples` below 1, for labels that the model does not take,
+    and for a model whose `encode` gives no distribution.
     """
-    q_z, label = _posterior(model, x, y, samples)
+    check_samples(samples)
+    q_z = posterior(model, x, y)
     z = q_z.rsample((samples,))  # (S, B, K)
-    log_px_z = model.decode(z, *label).log_prob(x).mean(0)
+    log_px_z = model.decode(z, y).log_prob(x).mean(0)
     kl = gaussian_kl(q_z.mean, q_z.base_dist.log_var)
     return Elbo(log_px_z - beta * kl, log_px_z, kl)
 
 
-def importance_weighted_bound(model, x: Tensor, y: Tensor | None = None, samples: int = 1) -> Tensor:
-    """log (1/K) Σ_k p(x|z_k) p(z_k) / q(z_k|x) for K = `samples` draws from q(z|x): `(B, C, H, W)` -> `(B,)` nats.
+def importance_weighted_bound(model, x: Tensor, y=None, samples: int = 1) -> Tensor:
+    """log (1/S) Σ_s p(x|z_s) p(z_s) / q(z_s|x) for S = `samples` draws from q(z|x): `(B, C, H, W)` -> `(B,)` nats.
 
-    Its mean rises with K from the ELBO towards log p(x) (Burda et al. 2016; notebook 03, equation 3.15). `y` are labels
-    `(B,)`, for a conditional model. Raises ValueError for `samples` below 1.
+    Its mean rises with S from the ELBO towards log p(x). `y` are labels `(B,)`, for a conditional model. Source: Burda
+    et al. 2016, equation 8; notebook 03, equation 3.15. Raises ValueError as `elbo` does.
     """
     return importance_weights(model, x, y, samples).logsumexp(0) - log(samples)
 
 
-def importance_weights(model, x: Tensor, y: Tensor | None, samples: int) -> Tensor:
-    """log p(x|z) + log p(z) - log q(z|x) for `samples` draws z from q(z|x): `(S, B)` nats."""
-    q_z, label = _posterior(model, x, y, samples)
+def importance_weights(model, x: Tensor, y=None, samples: int = 1) -> Tensor:
+    """log p(x|z) + log p(z) - log q(z|x) for `samples` draws z from q(z|x): `(B, C, H, W)` -> `(S, B)` nats."""
+    check_samples(samples)
+    q_z = posterior(model, x, y)
     z = q_z.rsample((samples,))
-    return model.decode(z, *label).log_prob(x) + model.prior().log_prob(z) - q_z.log_prob(z)
+    return model.decode(z, y).log_prob(x) + log_prior(z) - q_z.log_prob(z)
 
 
 def check_samples(samples: int) -> None:
-    """Raise ValueError unless `samples` can be a number of draws of z."""
+    """Raise ValueError unless `samples` can be a number of draws."""
     if not isinstance(samples, int) or samples < 1:
-        raise ValueError(f"samples is how many draws of z to average over, a whole number, 1 or more; got {samples}.")
+        raise ValueError(f"samples is how many draws to average over, a whole number, 1 or more; got {samples}.")
 
 
-def _posterior(model, x, y, samples):
-    check_samples(samples)
-    return posterior(model, x, y), () if y is None else (y,)
+def code(model, x: Tensor, y=None) -> Tensor:
+    """The code of each image. Raises ValueError for a model whose `encode` gives a distribution q(z|x)."""
+    z = model.encode(x, y)
+    if isinstance(z, Distribution):
+        raise ValueError(
+            f"This loss takes a model that encodes an image as one code; a {type(model).__name__} gives a "
+            "distribution q(z|x): take elbo."
+        )
+    return z
 
 
-def posterior(model, x: Tensor, y: Tensor | None = None):
-    """q(z|x), or q(z|x, y) where there are labels. Raises ValueError for labels that the model does not take."""
-    check_takes(model, y)
-    return model.encode(x) if y is None else model.encode(x, y)
-
-
-def check_takes(model, y: Tensor | None) -> None:
-    """Raise ValueError if there are labels and the model takes none."""
-    if y is not None and "y" not in signature(model.encode).parameters:
-        raise ValueError(f"{type(model).__name__} takes no labels; got y: leave it out, or take a CVAE.")
+def posterior(model, x: Tensor, y=None) -> Independent:
+    """q(z|x), or q(z|x, y) where there are labels. Raises ValueError for a model whose `encode` gives no Gaussian."""
+    q_z = model.encode(x, y)
+    if not isinstance(getattr(q_z, "base_dist", None), LogVarNormal):
+        raise ValueError(
+            f"This takes a model whose encode gives q(z|x), a distributions.diagonal_gaussian, such as a VAE; "
+            f"{type(model).__name__}'s gives a {type(q_z).__name__}: for a plain autoencoder take reconstruction_loss."
+        )
+    return q_z

@@ -152,17 +152,14 @@ def history(run, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def code_scatter(
-    codes: Tensor, labels: Tensor, ax: Axes | None = None, title: str = "", reach: float | None = None
-) -> Axes:
+def code_scatter(codes, labels, ax: Axes | None = None, title: str = "", reach: float | None = None) -> Axes:
     """Two-dimensional codes `(N, 2)` with their labels `(N,)`, each point drawn as its own digit.
 
-    `reach` fixes both axes to -reach … reach, so that several figures can be compared.
+    `reach` fixes both axes to -reach … reach, so that several figures can be compared. Raises ValueError for codes of
+    another number of dimensions, and labels of another number.
     """
     ax = ax or _axes(6, 6)
-    for label in labels.unique().tolist():
-        points = _array(codes[labels == label])
-        ax.scatter(*points.T, s=45, marker=f"${label}$", color=DIGIT_COLOURS[label % 10], linewidths=0.3)
+    _draw_codes(codes, labels, ax, 45)
     ax.set(xlabel="first code $z_1$", ylabel="second code $z_2$", title=title)
     if reach:
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
@@ -170,19 +167,32 @@ def code_scatter(
     return ax
 
 
-def code_map(codes: Tensor, labels: Tensor, reach: float, side: int) -> Tensor:
+def code_map(codes, labels, reach: float, side: int) -> Tensor:
     """`code_scatter` without a frame, as a picture `(3, side, side)` of the square from -reach to reach."""
     figure = Figure(figsize=(side / 100, side / 100), dpi=100)
     ax = figure.add_axes((0, 0, 1, 1))
-    for label in labels.unique().tolist():
-        points = _array(codes[labels == label])
-        ax.scatter(*points.T, s=16, marker=f"${label}$", color=DIGIT_COLOURS[label % 10], linewidths=0.2)
+    _draw_codes(codes, labels, ax, 16)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
     ax.set_axis_off()
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
     return torch.from_numpy(picture).permute(2, 0, 1) / 255
+
+
+def _draw_codes(codes, labels, ax: Axes, size: float) -> None:
+    """Each code as its own digit, `size` points² large."""
+    points, labels = _array(codes), _array(labels)
+    if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
+        raise ValueError(
+            f"A map of codes takes two-dimensional codes (N, 2) and a label for each, (N,); got {points.shape} and "
+            f"{labels.shape}: choose two of the dimensions, as in codes[:, :2]."
+        )
+    for label in np.unique(labels).tolist():
+        colour = DIGIT_COLOURS[int(label) % len(DIGIT_COLOURS)]
+        ax.scatter(
+            *points[labels == label].T, s=size, marker=f"${label}$", color=colour, linewidths=0.3 if size > 20 else 0.2
+        )
 
 
 def density(

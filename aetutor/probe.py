@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from aetutor.checkpoint import own_random_state
+from aetutor.devices import RandomStream
 from aetutor.networks import mlp
 from aetutor.training import Trainer
 
@@ -19,7 +19,7 @@ class Probe(NamedTuple):
 
 
 @torch.enable_grad()
-def linear_probe(
+def fit_probe(
     z: Tensor, y: Tensor, test_z: Tensor, test_y: Tensor, hidden: tuple[int, ...] = (), epochs: int = 20, seed: int = 0
 ) -> Probe:
     """How much of the label is in the code: a classifier p(y|z) of its own, fitted to codes and tested on others.
@@ -37,7 +37,7 @@ def linear_probe(
     test_y = torch.searchsorted(classes, test_y)
     std, mean = torch.std_mean(z.detach(), 0, correction=0)
     z, test_z = ((codes.detach() - mean) / torch.where(std > 0, std, 1) for codes in (z, test_z))
-    with own_random_state(z.device, seed):
+    with RandomStream(z.device, seed):
         classifier = mlp(z.shape[1], *hidden, len(classes)).to(z)
     if hidden:
         Trainer(classifier, lambda net, z, y: cross_entropy(net(z), y, reduction="none"), z.device, seed=seed).fit(

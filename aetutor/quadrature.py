@@ -1,158 +1,211 @@
-"""Sums over a square grid of codes, for models with two latent dimensions: the work of `evaluation.log_px_quadrature`.
+"""Integrals over the plane, many at once, by sums over square grids that refine themselves.
 
-The grid turns an integral over z into a sum: the step's square times the values at its points.
+What is integrated is handed in: `log_f(z, rows)` gives log f_n(z) in nats, for points z `(G, 2)` and integrals n in
+`rows` `(R,)`, as `(R, G)`; with it goes a Gaussian guess q_n of where each f_n is. Nothing here knows a model.
+The plane is cut into square blocks of 16 × 16 points; `widen` makes the square large enough, `refine` cuts the blocks
+that matter into four until nothing moves. All sums are kept as logarithms, block by block.
 """
 
+from collections.abc import Callable, Iterator
 from math import log
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from aetutor.objectives import check_takes, posterior
-
-SIDE = 2.0  # of a block of the grid, at first; a block that does not matter to an image is not refined for it
+SIDE = 2.0  # of a block at first
 POINTS = 16  # along each side of a block
-EDGE = 25.0  # nats below the heaviest block at which p(x, z) counts as vanished
+EDGE = 25.0  # nats below the heaviest block at which f counts as vanished
 WIDEST = 60.0  # half a side of the square at which the widening gives up
 FINEST = 1 / 512  # step at which the refinement gives up
-NARROW = 1 / 64  # standard deviation below which a guess q(z|x) has a grid of its own, in steps of its own width
+NARROW = 1 / 64  # standard deviation below which a guess has a grid of its own, in steps of its own width
+
+LogFunction = Callable[[Tensor, Tensor], Tensor]
 
 
-def refine(model, x, y, radius, tolerance):
-    """(log_px, elbo, error), each `(N,)`, from grids made finer until nothing moves by more than the tolerance.
+class Guess(NamedTuple):
+    """Gaussians q_n = N(mu_n, diag exp(log_var_n)), `(N, 2)` each."""
 
-    The blocks that matter to some image are cut into four, each with as many points as the whole had. Of images whose
-    guess is narrow the ELBO is left to `narrow_elbo`.
+    mu: Tensor
+    log_var: Tensor
+
+    def log_density(self, z: Tensor, rows: Tensor) -> Tensor:
+        """log q_n(z), points `(G, 2)` -> `(R, G)`, but for the constants, which cancel on a grid."""
+        squares = [(z[:, k] - self.mu[rows, k, None]).square() * (-self.log_var[rows, k, None]).exp() for k in range(2)]
+        return -0.5 * (squares[0] + squares[1])
+
+    def sigma(self) -> Tensor:
+        """The standard deviations, `(N, 2)`."""
+        return (self.log_var / 2).exp()
+
+
+class Integrals(NamedTuple):
+    """log ∫ f_n(z) dz, the bound E_q[log f_n - log q_n] below it, and how much both moved last; `(N,)` nats each."""
+
+    log_integral: Tensor
+    bound: Tensor
+    error: Tensor
+
+
+class Grid(NamedTuple):
+    """Blocks of the plane, the integrals that are summed over them, and which block matters to which integral."""
+
+    corners: Tensor  # (M, 2), the lower left ones
+    side: float
+    rows: Tensor  # (R,)
+    needed: Tensor  # (R, M) bool
+
+    @property
+    def step(self) -> float:
+        """From one point to the next."""
+        return self.side / POINTS
+
+    def of(self, chosen: Tensor) -> "Grid":
+        """The same grid for some of its integrals, `(R,)` bool."""
+        return self._replace(rows=self.rows[chosen], needed=self.needed[chosen])
+
+
+class Sums(NamedTuple):
+    """What each block holds of each integral, `(R, M)`: log Σ f, log Σ q, and the mean of log f - log q under q."""
+
+    log_f: Tensor
+    log_q: Tensor
+    ratio: Tensor
+
+    def of(self, chosen: Tensor) -> "Sums":
+        """Those of some of the integrals, `(R,)` bool."""
+        return Sums(*(part[chosen] for part in self))
+
+
+def log_integrals(log_f: LogFunction, guess: Guess, tolerance: float) -> Integrals:
+    """log ∫ f_n(z) dz and the bound E_q[log f_n - log q_n] for every n, each to `tolerance` nats.
+
+    The bound is that of q put on the grid: what is missing to the integral is then a KL divergence on the grid, and
+    never negative. A guess narrower than 1/64 has a grid of its own for it. Source: notebook 03, section 2.
+    Raises RuntimeError where f does not vanish within 60 of the origin, or a step of 1/512 is too coarse.
     """
-    side, results = SIDE, [x.new_empty(len(x)) for _ in range(3)]
-    axis = torch.arange(-radius, radius, side, dtype=x.dtype, device=x.device)
-    corners, todo = torch.cartesian_prod(axis, axis), torch.arange(len(x), device=x.device)  # (M, 2), (N,)
-    needed = torch.ones(len(x), len(corners), dtype=torch.bool, device=x.device)
-    before, needed, log_px = _grid_sums(model, x, y, corners, needed, side)
-    edge = (corners.amin(1) <= -radius) | (corners.amax(1) >= radius - side)
-    beyond = (log_px[:, edge].amax(1) > log_px.amax(1) - EDGE).nonzero()[:, 0]
-    if len(beyond):  # the posterior of these images may lie outside
-        if radius >= WIDEST:
-            raise RuntimeError(
-                f"p(x, z) has not vanished {radius:g} from the origin for {len(beyond)} images: use log_px_importance."
-            )
-        wider = refine(model, x[beyond], None if y is None else y[beyond], radius + 2 * side, tolerance)
-        for result, values in zip(results, wider, strict=True):
-            result[beyond] = values
-        inside = torch.ones(len(x), dtype=torch.bool, device=x.device)
-        inside[beyond] = False
-        todo = inside.nonzero()[:, 0]
-        before, needed = [values[todo] for values in before], needed[todo]
-    moved = x.new_full((len(todo),), torch.inf)
-    while len(todo):
-        used, side = needed.any(0), side / 2
-        if side / POINTS < FINEST and (moved <= tolerance).all():
-            break
-        if side / POINTS < FINEST:
-            raise RuntimeError(
-                f"The quadrature has not converged to {tolerance} nats on a grid of step "
-                f"{2 * side / POINTS:g} for {len(todo)} images: give a larger tolerance, or use "
-                "log_px_importance."
-            )
-        quarters = torch.cartesian_prod(*[axis.new_tensor([0, side])] * 2)
-        corners, needed = (corners[used, None] + quarters).flatten(0, 1), needed[:, used].repeat_interleave(4, 1)
-        after, needed, _ = _grid_sums(model, x[todo], None if y is None else y[todo], corners, needed, side)
-        moved_before = moved
-        moved = torch.maximum((after[0] - before[0]).abs(), (after[1] - before[1]).nan_to_num(0.0).abs())
-        for result, values in zip(results, (*after, moved), strict=True):
-            result[todo] = values
-        rest = ~(moved <= tolerance)
-        if x.dtype == torch.float64:  # two rounds without a move: of smooth integrands the second is nearly exact
-            rest |= ~(moved_before <= tolerance)
-        todo, before, needed, moved = todo[rest], [values[rest] for values in after], needed[rest], moved[rest]
+    results = Integrals(*(torch.empty_like(guess.mu[:, 0]) for _ in Integrals._fields))
+    for grid, sums in widen(log_f, guess):
+        for rows, values in refine(log_f, guess, grid, sums, tolerance):
+            for result, value in zip(results, values, strict=True):
+                result[rows] = value
+    for row in (guess.sigma().amin(1) < NARROW).nonzero():
+        coarse, fine = (own_grid_bound(log_f, guess, row, points) for points in (32, 64))
+        results.bound[row], results.error[row] = fine, torch.maximum(results.error[row], (fine - coarse).abs())
     return results
 
 
-def _grid_sums(model, x, y, corners, needed, side):
-    """(log_px, elbo), each `(B,)`, by the midpoints of a grid; the blocks with something to refine; their log sums.
+def widen(log_f: LogFunction, guess: Guess) -> Iterator[tuple[Grid, Sums]]:
+    """Squares with their first sums, each for the integrals that it holds; together all of them.
 
-    Only the blocks that an image needs, `(B, M)`, are summed for it. All sums are kept as logarithms, block by block.
+    A square reaches to seven standard deviations of the guess, and further where f has not vanished at its edge.
     """
-    q_z, step = posterior(model, x, y).base_dist, side / POINTS
-    axis = (torch.arange(POINTS, dtype=x.dtype, device=x.device) + 0.5) * step
+    radius = (guess.mu.abs() + 7 * guess.sigma()).amax(1).clamp(min=6.0).ceil()  # (N,)
+    waiting = torch.ones_like(radius, dtype=torch.bool)
+    while waiting.any():
+        half = radius[waiting].min().item()
+        grid = square(half, (waiting & (radius == half)).nonzero()[:, 0], guess)
+        sums = block_sums(log_f, guess, grid)
+        reaches_out = at_edge(sums, grid, half)
+        if reaches_out.any() and half >= WIDEST:
+            raise RuntimeError(
+                f"The integrand has not vanished {half:g} from the origin for {int(reaches_out.sum())} of them: use "
+                "importance sampling (log_px_importance)."
+            )
+        radius[grid.rows[reaches_out]] += 2 * SIDE
+        waiting[grid.rows[~reaches_out]] = False
+        yield grid.of(~reaches_out), sums.of(~reaches_out)
+
+
+def square(half: float, rows: Tensor, guess: Guess) -> Grid:
+    """The blocks of the square from -half to half, all needed by all of `rows`."""
+    axis = torch.arange(-half, half, SIDE, dtype=guess.mu.dtype, device=guess.mu.device)
+    corners = torch.cartesian_prod(axis, axis)
+    needed = torch.ones(len(rows), len(corners), dtype=torch.bool, device=rows.device)
+    return Grid(corners, SIDE, rows, needed)
+
+
+def at_edge(sums: Sums, grid: Grid, half: float) -> Tensor:
+    """Whether f has not vanished in the blocks along one of the square's four edges, `(R,)`."""
+    low, high = grid.corners.amin(1) <= -half, grid.corners.amax(1) + SIDE >= half
+    return sums.log_f[:, low | high].amax(1) > sums.log_f.amax(1) - EDGE
+
+
+def refine(
+    log_f: LogFunction, guess: Guess, grid: Grid, sums: Sums, tolerance: float
+) -> Iterator[tuple[Tensor, Integrals]]:
+    """Halve the step until nothing moves by more than the tolerance: (rows, their integrals), as they converge."""
+    before = totals(sums, grid)
+    while len(grid.rows):
+        if grid.step / 2 < FINEST:
+            raise RuntimeError(
+                f"The quadrature has not converged to {tolerance} nats on a grid of step {grid.step:g} for "
+                f"{len(grid.rows)} integrals: give a larger tolerance, or use importance sampling (log_px_importance)."
+            )
+        grid = cut(grid._replace(needed=matters(sums, grid, guess, tolerance)))
+        sums = block_sums(log_f, guess, grid)
+        after = totals(sums, grid)
+        moved = movement(before, after, (guess.sigma()[grid.rows] < NARROW).any(1))
+        done = moved <= tolerance
+        yield grid.rows[done], Integrals(after[0][done], after[1][done], moved[done])
+        grid, sums, before = grid.of(~done), sums.of(~done), (after[0][~done], after[1][~done])
+
+
+def movement(before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor], narrow: Tensor) -> Tensor:
+    """How far integral and bound moved, the larger, `(R,)`; of narrow guesses the integral alone."""
+    integral, bound = ((new - old).abs() for old, new in zip(before, after, strict=True))
+    return torch.maximum(integral, torch.where(narrow, 0.0, bound))
+
+
+def matters(sums: Sums, grid: Grid, guess: Guess, tolerance: float) -> Tensor:
+    """Which blocks must be refined for which integral, `(R, M)`: those not too far below its heaviest one."""
+    depth = 14 - log(tolerance)  # what is left out, block by block, is a millionth of the tolerance
+    if grid.side == SIDE:
+        depth *= 2  # the first grid may miss a narrow peak
+    # a block's share of the bound is its mass times the mean ratio there, which may be thousands of nats
+    shares = (sums.log_f, sums.log_q + sums.ratio.abs().log1p())
+    to_f, to_bound = (share > share.amax(1, keepdim=True) - depth for share in shares)
+    wide = guess.sigma()[grid.rows].amin(1, keepdim=True) >= NARROW
+    return to_f | (to_bound & wide)
+
+
+def cut(grid: Grid) -> Grid:
+    """The blocks that some integral needs, each cut into four, with as many points as the whole had."""
+    used, half = grid.needed.any(0), grid.side / 2
+    quarters = torch.cartesian_prod(*[grid.corners.new_tensor([0, half])] * 2)
+    corners = (grid.corners[used, None] + quarters).flatten(0, 1)
+    return Grid(corners, half, grid.rows, grid.needed[:, used].repeat_interleave(4, 1))
+
+
+def block_sums(log_f: LogFunction, guess: Guess, grid: Grid) -> Sums:
+    """The sums over the points of each block, for the integrals that need it; -inf (no mass) for the others."""
+    axis = (torch.arange(POINTS, dtype=guess.mu.dtype, device=guess.mu.device) + 0.5) * grid.step
     inside = torch.cartesian_prod(axis, axis)  # the points of a block, from its corner
-    log_px, log_mass = (x.new_full(needed.shape, -torch.inf) for _ in range(2))
-    mean_ratio = torch.zeros_like(log_px)
-    for block, corner in enumerate(corners):
-        rows = needed[:, block].nonzero()[:, 0]
-        z = corner + inside
-        joint = log_joint(model, x[rows], None if y is None else y[rows], z)  # (R, G)
-        log_q = sum(_axis_log_prob(q_z.loc[rows, k], q_z.log_var[rows, k], z[:, k]) for k in range(2))
-        log_px[rows, block], log_mass[rows, block] = joint.logsumexp(1), log_q.logsumexp(1)
-        # the mean of log p(x, z) - log q(z|x) under q, within the block
-        mean_ratio[rows, block] = (log_q.softmax(1) * (joint - log_q)).sum(1)
-    # nats below the heaviest block: 16 is the rounding of float32, 25 one in 10^11; twice as much on the first grid,
-    # which may miss a narrow peak
-    matters = min(-log(torch.finfo(x.dtype).eps), 25.0) * (1 + (side == SIDE))
-    # a block's share of the ELBO is its mass times the mean ratio there, which may be thousands of nats
-    shares = (log_px, log_mass + mean_ratio.abs().log1p())
-    important = [log_sums > log_sums.amax(1, keepdim=True) - matters for log_sums in shares]
-    narrow = is_narrow(q_z)
-    # q put on the grid is q_g = q(z_g) / mass: Σ_g q_g log (p(x, z_g) / q_g), below the grid's log p(x) by Jensen
-    cell, log_all = 2 * log(step), log_mass.logsumexp(1)
-    elbo = (log_mass.softmax(1) * mean_ratio).sum(1) + log_all + cell
-    elbo[narrow] = torch.nan
-    return (log_px.logsumexp(1) + cell, elbo), important[0] | (important[1] & ~narrow[:, None]), log_px
+    nothing = guess.mu.new_full(grid.needed.shape, -torch.inf)
+    sums = Sums(nothing, nothing.clone(), torch.zeros_like(nothing))
+    for block, corner in enumerate(grid.corners):
+        places = grid.needed[:, block].nonzero()[:, 0]
+        z, rows = corner + inside, grid.rows[places]
+        f, q = log_f(z, rows), guess.log_density(z, rows)
+        sums.log_f[places, block] = f.logsumexp(1)
+        sums.log_q[places, block] = q.logsumexp(1)
+        sums.ratio[places, block] = (q.softmax(1) * (f - q)).sum(1)
+    return sums
 
 
-def is_narrow(q_z):
-    """Whether each guess, a Normal `(B, 2)`, is too narrow for the common grid, `(B,)`."""
-    return q_z.scale.amin(1) < NARROW
+def totals(sums: Sums, grid: Grid) -> tuple[Tensor, Tensor]:
+    """(log ∫ f, E_q[log f - log q]) by the midpoints of the grid, `(R,)` each."""
+    log_cell, log_mass = 2 * log(grid.step), sums.log_q.logsumexp(1)
+    # q put on the grid is q_g = q(z_g) / mass: Σ_g q_g log (f(z_g) / q_g), below the grid's log ∫ f by Jensen
+    bound = (sums.log_q.softmax(1) * sums.ratio).sum(1) + log_mass
+    return sums.log_f.logsumexp(1) + log_cell, bound + log_cell
 
 
-def narrow_elbo(model, x, y, points):
-    """The ELBO of one image, `(1, C, H, W)`, by a grid of points² codes around its own q(z|x), to seven deviations."""
-    q_z = posterior(model, x, y).base_dist
-    axis = torch.linspace(-7, 7, points, dtype=x.dtype, device=x.device)
+def own_grid_bound(log_f: LogFunction, guess: Guess, row: Tensor, points: int) -> Tensor:
+    """E_q[log f - log q] of one integral, `(1,)`, by a grid of points² around its own guess, to seven deviations."""
+    axis = torch.linspace(-7, 7, points, dtype=guess.mu.dtype, device=guess.mu.device)
     u = torch.cartesian_prod(axis, axis)
-    z = q_z.loc + q_z.scale * u
+    sigma = guess.sigma()[row]  # (1, 2)
     weights = (-u.square().sum(1) / 2).softmax(0)
-    return (weights * (log_joint(model, x, y, z)[0] - q_z.log_prob(z).sum(1))).sum()
-
-
-def log_joint(model, x, y, z):
-    """log p(x|z) + log p(z) for all pairs: images `(B, C, H, W)` and codes `(G, 2)` -> `(B, G)`."""
-    if y is None:
-        p_x = model.decode(z).base_dist
-        return p_x.log_prob_table(x) + model.prior().log_prob(z)
-    table = x.new_empty(len(x), len(z))
-    for label in y.unique():
-        p_x = model.decode(z, label.expand(len(z))).base_dist
-        table[y == label] = p_x.log_prob_table(x[y == label])
-    return table + model.prior().log_prob(z)
-
-
-def _axis_log_prob(mu, log_var, z):
-    """log q of one coordinate, but for its constant, which cancels on the grid: `(B,)` and `(G,)` -> `(B, G)`."""
-    return -0.5 * (z - mu[:, None]).square() * (-log_var[:, None]).exp()
-
-
-def batches(x, y, size):
-    """Pairs of images, or codes, and labels, `size` at a time; None for labels that are not given."""
-    return zip(x.split(size), [None] * -(-len(x) // size) if y is None else y.split(size), strict=True)
-
-
-def check_labels(model, x, y, each="an image"):
-    """Raise ValueError unless labels y, where they are given, are one for each of x, and the model takes them."""
-    check_takes(model, y)
-    if y is not None and not isinstance(y, Tensor):
-        raise ValueError(f"Labels are a tensor of class indices; got {y!r}: torch.as_tensor(y) makes one.")
-    if y is not None and y.shape != x.shape[:1]:
-        got = f"labels of shape {tuple(y.shape)}"
-        raise ValueError(
-            f"There must be one label {each}, shape {tuple(x.shape[:1])}; got {got}: y.argmax(-1) makes "
-            "labels of a one-hot matrix, y.expand(len(x)) many of one."
-        )
-
-
-def check_plane(model):
-    """Raise ValueError unless the model's codes have two dimensions."""
-    if model.latent_dim != 2:
-        raise ValueError(
-            f"The quadrature works in two latent dimensions; this model has {model.latent_dim}: use log_px_importance."
-        )
+    log_q = -(u.square() / 2 + 0.5 * log(2 * torch.pi) + sigma.log()).sum(1)
+    return (weights * (log_f(guess.mu[row] + sigma * u, row) - log_q)).sum(1)

@@ -2,15 +2,18 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from aetutor import checkpoint as checkpoints
-from aetutor.data import bytes_to_unit
+from aetutor.data import bytes_to_unit, check_images
+from aetutor.devices import RandomStream, choose_device
+from aetutor.distributions import validating, validation
 
 CHECK_EVERY = 50  # steps between two looks at the loss: each look waits for the device
 
@@ -30,6 +33,7 @@ class History:
 
     @property
     def epochs(self) -> int:
+        """How many whole epochs there were."""
         return len(self.train_loss)
 
     def plot(self, ax=None):
@@ -48,26 +52,6 @@ class History:
         )
 
 
-def choose_device(device: str | torch.device = "auto") -> torch.device:
-    """The one place that picks a device: "auto" is the accelerator if there is one (cuda, mps, …), else the CPU.
-
-    Raises ValueError for a device that this machine does not have.
-    """
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    if device == "auto":
-        return accelerator or torch.device("cpu")
-    chosen, present = None, {"cpu"} | ({accelerator.type} if accelerator else set())
-    with suppress(RuntimeError, TypeError):
-        chosen = torch.device(device)
-    if (
-        chosen is None
-        or chosen.type not in present
-        or (chosen.type != "cpu" and chosen.index is not None and chosen.index >= torch.accelerator.device_count())
-    ):
-        raise ValueError(f"Unknown device {device!r}: this machine has {', '.join(sorted(present))}, or say 'auto'.")
-    return chosen
-
-
 def minibatches(x: Tensor, y: Tensor | None, batch_size: int) -> Iterator[tuple[Tensor, ...]]:
     """One epoch, every image once, in random order: yields `(x,)`, or `(x, labels)`.
 
@@ -82,28 +66,85 @@ class Trainer:
 
     Args:
         model: an `nn.Module`; it moves to the device and stays there.
-        loss: `loss(model, x)`, or `loss(model, x, y)` when `fit` is given labels, -> `(B,)`, one number an image.
-        device: "auto" (the accelerator if there is one), or a device's name.
+        loss: `loss(model, x)`, or `loss(model, x, y)` when there are labels, -> `(B,)`, one number an image.
+        device: "auto" (CUDA where there is one, else the CPU), or a device's name.
         precision: "fp32", or "bf16" for automatic mixed precision.
-        seed: fixes the order of the images and every random draw of the loss; the caller's random state is untouched.
-            The same seed, model and machine give the same run, bit for bit.
+        seed: where the trainer's own stream of random numbers begins: the order of the images and every random draw of
+            the loss. The caller's random state is untouched, and what is done between two epochs, such as a validation,
+            changes nothing. The same seed, model and machine give the same run, bit for bit.
 
     Raises ValueError for a device that is not there, or another precision.
     """
 
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+
     def __init__(
-        self, model: nn.Module, loss: Callable[..., Tensor], device="auto", precision: str = "fp32", seed: int = 0
+        self,
+        model: nn.Module,
+        loss: Callable[..., Tensor],
+        device: str | torch.device = "auto",
+        precision: str = "fp32",
+        seed: int = 0,
     ):
         if precision not in ("fp32", "bf16"):
             raise ValueError(f"Unknown precision {precision!r}: choose 'fp32' or 'bf16'.")
         self.device = choose_device(device)
         self.model, self.loss, self.precision, self.seed = model.to(self.device), loss, precision, seed
-        self.prepare, self.history = bytes_to_unit, History()
+        self.random, self.history = RandomStream(self.device, seed), History()
+
+    def epochs(
+        self,
+        x: Tensor,
+        y=None,
+        *,
+        epochs: int,
+        batch_size: int = 128,
+        lr: float = 2e-3,
+        prepare: Callable[[Tensor], Tensor] | None = None,
+    ) -> Iterator[History]:
+        """The textbook's loop, for you to drive: it trains for one epoch, hands you the history, and goes on.
+
+        A snapshot after each epoch, an early stop, and a warm-up of β are ordinary loops::
+
+            codes = []
+            for history in trainer.epochs(x, epochs=3):
+                codes.append(model.encode(x).mean.detach())
+
+            for history in trainer.epochs(x, epochs=50):
+                if history.train_loss[-1] < 4:
+                    break
+
+            beta = 0.0  # the loss is lambda model, x: -elbo(model, x, beta=beta).elbo
+            for history in trainer.epochs(x, epochs=10):
+                beta = min(1.0, history.epochs / 5)
+
+        Arguments and errors as for `fit`. The model is in evaluation mode when you get it.
+        """
+        x, y = self._start(x, y, epochs, batch_size, lr)
+        yield from self._loop(x, y, epochs, batch_size, prepare or bytes_to_unit)
+
+    def _loop(self, x, y, epochs, batch_size, prepare, each_step=None) -> Iterator[History]:
+        while self.history.epochs < epochs:
+            began, total = time.perf_counter(), torch.zeros((), device=self.device)
+            self.model.train()
+            with self.random:
+                for step, (images, *labels) in enumerate(minibatches(x, y, batch_size)):
+                    losses = self._losses(prepare(images), *labels, validate=step == 0)
+                    # the minibatch mean is an unbiased estimate of E[L] under the empirical distribution (equation 1.5)
+                    self.optimizer.zero_grad()
+                    losses.mean().backward()
+                    self.optimizer.step()
+                    self.schedule.step()
+                    total += losses.detach().sum()
+                    self._after_step(step, total, losses, each_step)
+            self._end_epoch(total.item() / len(x), time.perf_counter() - began)
+            yield self.history
 
     def fit(
         self,
         x: Tensor,
-        y: Tensor | None = None,
+        y=None,
         *,
         epochs: int,
         batch_size: int = 128,
@@ -120,42 +161,31 @@ class Trainer:
             lr: the learning rate's peak; it rises to it over the first 30 % of the steps and falls to zero.
             prepare: what turns stored images into what the model takes, a batch at a time on the device (default:
                 uint8 to [0, 1]; for binary pixels give `aetutor.data.binarize`).
-            validation: images, or `(images, labels)`, whose loss is measured after each epoch.
+            validation: images, or `(images, labels)`, whose loss is measured after each epoch, with the same random
+                draws each time.
             checkpoint: a file, rewritten whole after each epoch.
             resume: go on from `checkpoint` if it exists, exactly as if the run had never stopped; same settings only.
             progress: show a bar with the loss.
 
-        Ctrl-C and a loss that is not finite put model and history back to the last whole epoch before they are raised,
-        and leave the last checkpoint whole. Raises ValueError for arguments that make no sense, TrainingDiverged for
-        a NaN.
+        Called again, it trains the model further: history, schedule and momenta begin anew; the stream of random
+        numbers goes on, so that order and noise are fresh. Ctrl-C and a loss that is not finite put model and history
+        back to the last whole epoch before they are raised, and leave the last checkpoint whole. Raises ValueError for
+        arguments that make no sense, TrainingDiverged for a NaN.
         """
-        _check_arguments(x, y, epochs, batch_size, lr, validation, resume, checkpoint)
-        self.settings = {
-            "images": len(x),
-            "epochs": epochs,
-            "batch_size": batch_size,
-            "lr": lr,
-            "seed": self.seed,
-            "weights": [tuple(weight.shape) for weight in self.model.parameters()],
-        }
-        self.prepare = prepare or bytes_to_unit
-        x, y = (None if t is None else t.to(self.device) for t in (x, y))
-        steps = -(-len(x) // batch_size)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=lr, fused=self.device.type in ("cpu", "cuda"))
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, lr, total_steps=epochs * steps)
-        self.history = History()
-        with checkpoints.own_random_state(self.device, self.seed):
-            if resume and Path(checkpoint).exists():
-                self._restore(self._checked(checkpoints.load(checkpoint), checkpoint))
-            good = self._state()
+        x, y = _checked_data("x", x, y)
+        _check_watching(x, y, validation, checkpoint, resume)
+        x, y = self._start(x, y, epochs, batch_size, lr)
+        if checkpoint and resume and Path(checkpoint).exists():
+            self._restore(self._checked(checkpoints.load(checkpoint), checkpoint))
+        good = self._state()
+        with _Bar(self.history.epochs, epochs, -(-len(x) // batch_size), progress) as bar:
             try:
-                with _bar(epochs * steps, self.history.epochs * steps, progress) as bar:
-                    for epoch in range(self.history.epochs + 1, epochs + 1):
-                        bar.set_description(f"epoch {epoch}/{epochs}", refresh=False)
-                        self._epoch(x, y, batch_size, validation, bar)
-                        good = self._state()
-                        if checkpoint:
-                            checkpoints.save(good, checkpoint)
+                for history in self._loop(x, y, epochs, batch_size, prepare or bytes_to_unit, bar.step):
+                    if validation is not None:
+                        history.validation_loss.append(self._validation_loss(validation, prepare))
+                    good = self._state()
+                    if checkpoint:
+                        checkpoints.save(good, checkpoint)
             except (KeyboardInterrupt, TrainingDiverged) as stop:
                 self._restore(good)
                 self.history.interrupted = True
@@ -165,48 +195,80 @@ class Trainer:
         self.model.eval()
         return self.history
 
-    def _epoch(self, x, y, batch_size, validation, bar):
-        started, total, last = time.perf_counter(), torch.zeros((), device=self.device), -(-len(x) // batch_size)
-        self.model.train()
-        for step, batch in enumerate(minibatches(x, y, batch_size), start=1):
-            # the minibatch mean is an unbiased estimate of E[L] under the empirical distribution (equation 1.5)
-            losses = self.losses(*batch)
-            self.optimizer.zero_grad()
-            losses.mean().backward()
-            self.optimizer.step()
-            self.schedule.step()
-            total += losses.detach().sum()
-            if step % CHECK_EVERY == 0 or step == last:
-                self._check_finite(total, step)
-                bar.set_postfix(loss=f"{losses.detach().mean():.2f}", refresh=False)
-            bar.update()
-        self._check_finite(sum(parameter.detach().abs().sum() for parameter in self.model.parameters()), last)
-        self.history.train_loss.append(total.item() / len(x))
-        if validation is not None:
-            self.history.validation_loss.append(self.mean_loss(*_as_tuple(validation)))
-        self.history.seconds.append(time.perf_counter() - started)
-
-    def losses(self, x: Tensor, *y: Tensor) -> Tensor:
-        """The loss of each image of a batch, `(B,)`, at the trainer's precision."""
-        bf16 = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
-        with bf16:
-            losses = self.loss(self.model, self.prepare(x), *y)
-        if losses.shape != (len(x),):
-            raise ValueError(f"The loss must give one number an image, shape ({len(x)},); got {tuple(losses.shape)}.")
-        return losses
-
     @torch.no_grad()
-    def mean_loss(self, x: Tensor, y: Tensor | None = None, batch_size: int = 1000) -> float:
-        """The mean loss over images `(N, C, H, W)`, without training on them; uses the `prepare` of the last fit."""
-        _check_data("x", x, y)
+    def mean_loss(
+        self,
+        x: Tensor,
+        y=None,
+        *,
+        prepare: Callable[[Tensor], Tensor] | None = None,
+        batch_size: int = 1000,
+    ) -> float:
+        """The mean loss over images `(N, C, H, W)`, without training on them; `prepare` as for `fit`.
+
+        Raises ValueError for no images, for NaN among them, and for labels of another number.
+        """
+        x, y = _checked_data("x", x, y)
         self.model.eval()
         parts = zip(*(t.split(batch_size) for t in (x, y) if t is not None), strict=True)
-        return sum(self.losses(*(t.to(self.device) for t in part)).sum().item() for part in parts) / len(x)
+        batches = ([t.to(self.device) for t in part] for part in parts)
+        prepare = prepare or bytes_to_unit
+        return sum(self._losses(prepare(images), *labels).sum().item() for images, *labels in batches) / len(x)
 
-    def _check_finite(self, value: Tensor, step: int) -> None:
-        if not torch.isfinite(value):
+    def _start(self, x, y, epochs, batch_size, lr) -> tuple[Tensor, Tensor | None]:
+        """Check the settings and begin a run: a fresh history, Adam and schedule; the data go to the device."""
+        x, y = _checked_data("x", x, y)
+        _check_settings(x, epochs, batch_size, lr)
+        weights = list(self.model.parameters())
+        sizes = [tuple(weight.shape) for weight in weights]
+        self.settings = {"images": len(x), "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": self.seed}
+        self.settings["weights"] = sizes
+        self.optimizer = torch.optim.Adam(weights, lr=lr, fused=self.device.type in ("cpu", "cuda"))
+        steps = epochs * -(-len(x) // batch_size)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, lr, total_steps=steps)
+        self.history = History()
+        return x.to(self.device), None if y is None else y.to(self.device)
+
+    def _losses(self, x: Tensor, *y: Tensor, validate: bool = True) -> Tensor:
+        """The loss of each image of a batch, `(B,)`, at the trainer's precision."""
+        bf16 = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+        with bf16, validation(validating() and validate):  # of the pixels' values, which costs a pass over them
+            losses = self.loss(self.model, x, *y)
+        if not isinstance(losses, Tensor) or losses.shape != (len(x),):
+            given = f"shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else f"a {type(losses).__name__}"
+            raise ValueError(
+                f"The loss of a {type(self.model).__name__} must give one number an image, shape ({len(x)},); got "
+                f"{given}."
+            )
+        return losses
+
+    def _validation_loss(self, validation, prepare) -> float:
+        with RandomStream(self.device, self.seed):
+            loss = self.mean_loss(*_as_tuple(validation), prepare=prepare)
+        if not isfinite(loss):
             raise TrainingDiverged(
-                f"The loss or a weight is not finite in epoch {self.history.epochs + 1}, by step {step}, at learning "
+                f"The validation loss is {loss} in epoch {self.history.epochs}: look for images in validation that the "
+                "training has none of."
+            )
+        return loss
+
+    def _after_step(self, step, total, losses, each_step) -> None:
+        if (step + 1) % CHECK_EVERY == 0:
+            self._check_finite(total, f"by step {step + 1}")
+        if each_step is not None:
+            each_step(losses)
+
+    def _end_epoch(self, loss: float, seconds: float) -> None:
+        weights = sum(weight.detach().abs().sum() for weight in self.model.parameters())
+        self._check_finite(weights + loss, "by its last step")
+        self.model.eval()
+        self.history.train_loss.append(loss)
+        self.history.seconds.append(seconds)
+
+    def _check_finite(self, value: Tensor, when: str) -> None:
+        if not value.isfinite():
+            raise TrainingDiverged(
+                f"The loss or a weight is not finite in epoch {self.history.epochs + 1}, {when}, at learning "
                 f"rate {self.schedule.get_last_lr()[0]:.3g}: look for NaN in the images, or lower lr."
             )
 
@@ -218,7 +280,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "history": asdict(self.history),
-            "random": checkpoints.random_state(self.device),
+            "random": self.random.state,
         }
         return checkpoints.copy_to_cpu(state)
 
@@ -238,46 +300,67 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.history = History(**{k: list(v) if isinstance(v, list) else v for k, v in state["history"].items()})
-        checkpoints.set_random_state(self.device, state["random"])
+        self.random.state = state["random"]
 
 
-def _check_arguments(x, y, epochs, batch_size, lr, validation, resume, checkpoint):
-    _check_data("x", x, y)
+class _Bar:
+    """A bar over all the steps of a run, with the epoch and, now and then, the loss."""
+
+    def __init__(self, done: int, epochs: int, steps: int, progress: bool):
+        from tqdm import tqdm
+
+        self.epochs, self.steps = epochs, steps
+        self.bar = tqdm(
+            total=epochs * steps, initial=done * steps, disable=not progress, ncols=88, mininterval=0.2, unit="step"
+        )
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def __exit__(self, *_error) -> None:
+        self.bar.close()
+
+    def step(self, losses: Tensor) -> None:
+        """One more step; its losses are looked at now and then, since each look waits for the device."""
+        epoch, step = divmod(self.bar.n, self.steps)
+        if step == 0:
+            self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
+        if (step + 1) % CHECK_EVERY == 0 or step + 1 == self.steps:
+            self.bar.set_postfix(loss=f"{losses.detach().mean():.2f}", refresh=False)
+        self.bar.update()
+
+
+def _checked_data(name: str, x, y) -> tuple[Tensor, Tensor | None]:
+    """Images and labels as tensors. Raises ValueError for none, for NaN, and for labels of another number."""
+    check_images(x, name)
+    if y is not None and len(y) != len(x):
+        raise ValueError(f"There must be one label an image; got {len(y)} labels for {len(x)} images.")
+    return x, None if y is None else torch.as_tensor(y)
+
+
+def _check_settings(x, epochs, batch_size, lr) -> None:
     if not isinstance(epochs, int) or epochs < 1:
         raise ValueError(f"epochs must be an integer, at least 1; got {epochs!r}.")
     if not isinstance(batch_size, int) or not 1 <= batch_size <= len(x):
         raise ValueError(f"batch_size must be an integer in 1…{len(x)}, the number of images; got {batch_size!r}.")
     if not isinstance(lr, (int, float)) or not 0 < lr < float("inf"):
         raise ValueError(f"lr, the learning rate, must be positive and finite; got {lr!r}.")
-    if validation is not None:
-        images, *labels = _as_tuple(validation)
-        _check_data("validation", images, labels[0] if labels else None)
-        if images.shape[1:] != x.shape[1:] or bool(labels) != (y is not None):
-            raise ValueError(
-                f"validation must be like what is trained on: images of shape {tuple(x.shape[1:])}, "
-                f"{'with' if y is not None else 'without'} labels; got shapes "
-                f"{', '.join(str(tuple(t.shape)) for t in (images, *labels))}."
-            )
+
+
+def _check_watching(x, y, validation, checkpoint, resume) -> None:
     if resume and checkpoint is None:
         raise ValueError("resume=True needs checkpoint=…, the file to go on from.")
-
-
-def _check_data(name, x, y):
-    if not isinstance(x, Tensor):
+    if validation is None:
+        return
+    images, *labels = _as_tuple(validation)
+    _checked_data("validation", images, labels[0] if labels else None)
+    if images.shape[1:] != x.shape[1:] or bool(labels) != (y is not None):
         raise ValueError(
-            f"{name} must be a tensor of images (N, C, H, W), such as load('mnist').train_x; got {type(x).__name__}."
+            f"validation must be like what is trained on: images of shape {tuple(x.shape[1:])}, "
+            f"{'with' if y is not None else 'without'} labels; got shapes "
+            f"{', '.join(str(tuple(t.shape)) for t in (images, *labels))}."
         )
-    if len(x) == 0:
-        raise ValueError(f"There are no images: {name} is empty.")
-    if y is not None and len(y) != len(x):
-        raise ValueError(f"There must be one label an image; got {len(y)} labels for {len(x)} images.")
 
 
 def _as_tuple(validation) -> tuple:
     return tuple(validation) if isinstance(validation, (tuple, list)) else (validation,)
-
-
-def _bar(steps: int, done: int, progress: bool):
-    from tqdm import tqdm
-
-    return tqdm(total=steps, initial=done, disable=not progress, ncols=88, mininterval=0.2, unit="step")

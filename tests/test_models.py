@@ -1,13 +1,16 @@
 """The models, against the same machines written in numpy."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.distributions import Independent, Normal
 
+from aetutor.distributions import LogVarNormal
 from aetutor.likelihoods import LIKELIHOODS
-from aetutor.models import CVAE, VAE, Autoencoder, LogVarNormal
+from aetutor.models import CVAE, VAE, Autoencoder, load_model
 
 SHAPE = (2, 3, 4)
 RELU, SIGMOID = (lambda a: np.maximum(a, 0)), (lambda a: 1 / (1 + np.exp(-a)))
@@ -204,29 +207,24 @@ def test_a_sigma_for_each_pixel_comes_from_the_second_half_of_the_decoders_numbe
     ae, z = model(likelihood="gaussian_pixelwise"), torch.linspace(-2, 2, 10, dtype=torch.float64).view(5, 2)
     spread = through(ae.decoder, z.numpy())[:, 24:].reshape(5, *SHAPE)
     np.testing.assert_allclose(ae.decode(z).stddev.detach().numpy(), 0.01 + np.log1p(np.exp(spread)), rtol=1e-12)
-    assert ae.outputs_shape == (2, *SHAPE)
+    assert ae.likelihood.out_features == 2 * 24
 
 
 def test_one_learned_sigma_is_a_parameter_that_begins_at_1_and_gets_a_gradient():
     ae, z = model(likelihood="gaussian_learned"), torch.zeros(3, 2, dtype=torch.float64)
-    assert "tenth_log_sigma" in dict(ae.named_parameters()) and ae.decode(z).stddev.unique().item() == 1
+    assert "likelihood.tenth_log_sigma" in dict(ae.named_parameters()) and ae.decode(z).stddev.unique().item() == 1
     with torch.no_grad():
-        ae.tenth_log_sigma.fill_(-0.15)
+        ae.likelihood.tenth_log_sigma.fill_(-0.15)
     np.testing.assert_allclose(ae.decode(z).stddev.detach().numpy(), np.full((3, *SHAPE), np.exp(-1.5)))
-    assert ae.sigma == pytest.approx(np.exp(-1.5)) and ae.log_sigma.item() == pytest.approx(-1.5)
+    assert ae.sigma == pytest.approx(np.exp(-1.5))
     ae.decode(z).log_prob(images(3)).sum().backward()
-    assert ae.tenth_log_sigma.grad.abs() > 0
+    assert ae.likelihood.tenth_log_sigma.grad.abs() > 0
 
 
 def test_sigma_is_the_given_one_and_none_where_there_is_no_single_one():
     assert model(likelihood="gaussian", sigma=0.3).sigma == 0.3 and model(likelihood="gaussian").sigma == 1
     for likelihood in ("bernoulli", "gaussian_pixelwise", "continuous_bernoulli"):
         assert model(likelihood=likelihood).sigma is None
-
-
-@pytest.mark.parametrize("likelihood", [name for name in LIKELIHOODS if name != "gaussian_learned"])
-def test_only_one_family_has_a_learned_sigma(likelihood):
-    assert model(likelihood=likelihood).log_sigma is None
 
 
 @pytest.mark.parametrize("likelihood", [name for name in LIKELIHOODS if name != "gaussian"])
@@ -405,6 +403,13 @@ def test_labels_of_every_integer_type_and_place_are_taken_where_the_model_is():
     assert elsewhere.prior().mean.device.type == "meta"
 
 
+def test_labels_may_be_lists_and_arrays():
+    cvae, x = conditional(), images(7)
+    for y in (Y.tolist(), tuple(Y.tolist()), Y.numpy(), Y.numpy().astype(np.uint8), Y.to(torch.uint16)):
+        assert torch.equal(cvae.reconstruct(x, y), cvae.reconstruct(x, Y))
+        assert cvae.sample(y).shape == (7, *SHAPE)
+
+
 def test_the_prior_is_over_the_code_alone():
     cvae, z = conditional(latent_dim=4), 3 * images(5, 4, shape=())
     assert cvae.prior().event_shape == (4,) and not cvae.prior().mean.requires_grad
@@ -463,15 +468,17 @@ def every_use(cvae, y):
     [
         (
             None,
-            r"^A CVAE needs the labels y, a tensor of class indices such as .*train_y or torch.tensor.*; got none\.$",
+            r"^A CVAE needs the labels y, a tensor of class indices such as .*train_y, or a list .*; got none\.$",
         ),
         (3, "A CVAE needs the labels y.*; got 3"),
-        ([0, 1], r"A CVAE needs the labels y.*; got \[0, 1\]"),
+        ([0, 1], r"one label an image or code, shape \(7,\); got labels of shape \(2,\)\.$"),
+        ("7", "must be integers 0…2; got '7'"),
+        ([[0], [1, 2]], "must be integers 0…2; got"),
         (torch.tensor([0, 1, 2, 3, 0, 0, 0]), "must lie in 0…2; got values from 0 to 3: correct them, or give a larg"),
         (torch.tensor([0, 1, 2, -1, 0, 0, 0]), "must lie in 0…2; got values from -1 to 2"),
         (
             Y.double(),
-            r"must be integers 0…2; got torch.float64: convert them with \.long\(\), or a one-hot matrix with ",
+            r"must be integers 0…2; got torch.float64: convert them with \.long\(\)\.$",
         ),
         (torch.eye(3)[Y], r"must be integers 0…2; got torch.float32: .*one-hot matrix with \.argmax"),
         (
@@ -479,7 +486,8 @@ def every_use(cvae, y):
             r"one label an image or code, shape \(7,\); got labels of shape \(7, 3\): y.argmax\(-1\)",
         ),
         (Y[:5], r"one label an image or code, shape \(7,\); got labels of shape \(5,\)"),
-        (Y[:, None], r"shape \(7,\); got labels of shape \(7, 1\)"),
+        (Y[:, None], r"shape \(7,\); got labels of shape \(7, 1\)\.$"),
+        (torch.zeros(7, 1), r"got torch.float32: convert them with \.long\(\)\.$"),
     ],
 )
 def test_labels_that_are_none_are_named(y, sentence):
@@ -524,3 +532,110 @@ def test_a_cvae_refuses_what_a_vae_refuses():
 def test_a_number_of_classes_that_is_none_is_refused(count):
     with pytest.raises(ValueError, match=f"num_classes is how many classes .*, an integer from 1 on; got {count}"):
         conditional(num_classes=count)
+
+
+# --- one signature ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Autoencoder, VAE])
+def test_a_model_without_labels_says_so_and_names_its_class(kind):
+    x, z = images(7), images(7, 2, shape=())
+    for use in every_use(model(kind), None):
+        use()
+    for use in (
+        lambda ae: ae.encode(x, Y),
+        lambda ae: ae.decode(z, Y),
+        lambda ae: ae.reconstruct(x, Y),
+        lambda ae: ae(x, Y),
+    ):
+        with pytest.raises(ValueError, match=f"^{kind.__name__} takes no labels; got y: leave it out, or take a CVAE"):
+            use(model(kind))
+
+
+# --- kept in a file --------------------------------------------------------------------------------------------------
+
+FILES = [(kind, name) for kind in (Autoencoder, VAE, CVAE) for name in LIKELIHOODS]
+
+
+@pytest.mark.parametrize(("kind", "likelihood"), FILES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_saved_model_comes_back_as_it_was(kind, likelihood, dtype, tmp_path):
+    sigma = {"sigma": 0.3} if likelihood == "gaussian" else {}
+    saved = model(kind, likelihood=likelihood, **sigma).to(dtype).train()
+    if likelihood == "gaussian_learned":
+        saved.likelihood.tenth_log_sigma.data.fill_(-0.15)
+    saved.save(tmp_path / "a" / "model.safetensors")
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    loaded = load_model(str(tmp_path / "a" / "model.safetensors"))
+    assert type(loaded) is kind and repr(loaded) == repr(saved) and loaded.config() == saved.config()
+    assert loaded.sigma == saved.sigma and not loaded.training and torch.equal(torch.get_rng_state(), before)
+    x, y = images(7).to(dtype), Y % 3 if kind is CVAE else None
+    ours, theirs = loaded.state_dict(), saved.state_dict()
+    assert list(ours) == list(theirs) and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    torch.testing.assert_close(loaded.reconstruct(x, y), saved.reconstruct(x, y))
+
+
+def test_a_linear_model_of_other_images_comes_back(tmp_path):
+    saved = CVAE(3, (), (3, 4, 4), likelihood="gaussian_pixelwise", num_classes=4)
+    saved.save(tmp_path / "m")
+    loaded = load_model(tmp_path / "m")
+    assert loaded.num_classes == 4 and loaded.image_shape == (3, 4, 4) and loaded.hidden == ()
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    one, other = model(), model(hidden=(4,))
+    one.save(tmp_path / "m")
+    monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("no space left")))
+    with pytest.raises(OSError, match="no space"):
+        other.save(tmp_path / "m")
+    assert load_model(tmp_path / "m").hidden == (5, 3) and len(list(tmp_path.iterdir())) == 1
+
+
+def write(path, tensors, metadata):
+    from safetensors.torch import save_file
+
+    save_file(tensors, path, metadata)
+
+
+def damaged_files(path):
+    """(what is wrong, a file with it, what its sentence says)."""
+    weights, config = model().state_dict(), json.dumps({"format": 1, "model": "Autoencoder", "latent_dim": 2})
+    model().save(path / "whole")
+    whole = (path / "whole").read_bytes()
+    (path / "empty").write_bytes(b"")
+    (path / "half").write_bytes(whole[: len(whole) // 2])
+    (path / "text").write_text("not weights at all, but a text that is long enough", encoding="utf-8")
+    torch.save(model().state_dict(), path / "pickle")
+    write(path / "foreign", weights, {"format": "pt"})
+    write(path / "no metadata", weights, None)
+    write(path / "not json", weights, {"aetutor": "{"})
+    write(path / "newer", weights, {"aetutor": config.replace('"format": 1', '"format": 99')})
+    write(path / "other class", weights, {"aetutor": config.replace("Autoencoder", "os.system")})
+    write(path / "other weights", weights, {"aetutor": config})
+    write(path / "unknown setting", weights, {"aetutor": config.replace("latent_dim", "depth")})
+    return {
+        **dict.fromkeys(["empty", "half", "text", "pickle"], "is not a whole safetensors file"),
+        **dict.fromkeys(["foreign", "no metadata", "not json"], "was not written by model.save"),
+        "newer": "has the format 99, and this version of aetutor reads 1: update",
+        "other class": "it holds none of the models Autoencoder, VAE, CVAE",
+        "other weights": "does not hold a model of this version",
+        "unknown setting": "does not hold a model of this version.*depth",
+    }
+
+
+def test_files_that_hold_no_whole_model_of_this_version_are_refused_in_one_sentence(tmp_path):
+    for name, sentence in damaged_files(tmp_path).items():
+        with pytest.raises(ValueError, match=f"{name} {sentence}|{name} .*{sentence}") as caught:
+            load_model(tmp_path / name)
+        assert "\n" not in str(caught.value), name
+    with pytest.raises(FileNotFoundError, match=r"There is no file .*nothing: model.save"):
+        load_model(tmp_path / "nothing")
+
+
+def test_a_class_of_ones_own_is_not_saved_as_another(tmp_path):
+    class Mine(VAE):
+        pass
+
+    with pytest.raises(ValueError, match=r"keeps the models Autoencoder, VAE, CVAE; Mine is another class"):
+        Mine().save(tmp_path / "m")

@@ -2,14 +2,17 @@
 
 import functools
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
-from torch.distributions import MultivariateNormal, Normal, kl_divergence
+from linear_gaussian import PIXELS, SHAPE, SIGMA, exact_log_px, linear_cvae, linear_vae, noise, of_each
+from torch.distributions import Normal, kl_divergence
 
 from aetutor.corruption import mask
-from aetutor.evaluation import log_px_importance
+from aetutor.evidence import log_px_importance
 from aetutor.models import CVAE, VAE, Autoencoder
 from aetutor.objectives import (
     Elbo,
@@ -22,9 +25,6 @@ from aetutor.objectives import (
     reconstruction_loss,
 )
 from aetutor.training import Trainer
-
-SHAPE = (1, 3, 4)
-PIXELS = 12
 
 
 def model(**arguments):
@@ -145,12 +145,8 @@ def test_denoising_loss_refuses_no_samples(samples):
 # --- the KL divergence -----------------------------------------------------------------------------------------------
 
 
-def normal(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
 def test_gaussian_kl_agrees_with_torch():
-    mu, log_var = 2 * normal(4, 5, 3), 2 * normal(4, 5, 3, seed=1)
+    mu, log_var = 2 * noise(4, 5, 3, seed=0), 2 * noise(4, 5, 3, seed=1)
     expected = kl_divergence(Normal(mu, (log_var / 2).exp()), Normal(torch.zeros_like(mu), 1.0)).sum(-1)
     torch.testing.assert_close(gaussian_kl(mu, log_var), expected, rtol=1e-12, atol=1e-12)
 
@@ -158,29 +154,10 @@ def test_gaussian_kl_agrees_with_torch():
 def test_gaussian_kl_is_zero_for_the_prior_alone():
     zeros = torch.zeros(2, 3, dtype=torch.float64)
     assert torch.equal(gaussian_kl(zeros, zeros), zeros[:, 0])
-    assert (gaussian_kl(0.1 * normal(50, 3), 0.1 * normal(50, 3, seed=1)) > 0).all()
+    assert (gaussian_kl(0.1 * noise(50, 3, seed=0), 0.1 * noise(50, 3, seed=1)) > 0).all()
 
 
 # --- the evidence lower bound, against the linear-Gaussian model in closed form --------------------------------------
-
-SIGMA = 0.5
-
-
-def linear_vae():
-    """p(x) = N(b, W Wᵀ + sigma² I): 12 pixels, 2 latents, W of a size at which the images say much about z."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        vae = VAE(2, (), SHAPE, likelihood="gaussian", sigma=SIGMA).double()
-    with torch.no_grad():
-        vae.decoder[0].weight.copy_(0.4 * normal(PIXELS, 2, seed=2))
-        vae.encoder[0].weight[2:] *= 0.3
-        vae.encoder[0].bias[2:] -= 2
-    return vae
-
-
-def exact_log_px(vae, x):
-    w, b = vae.decoder[0].weight, vae.decoder[0].bias
-    return MultivariateNormal(b, w @ w.T + SIGMA**2 * torch.eye(PIXELS).double()).log_prob(x.flatten(1)).detach()
 
 
 def exact_parts(vae, x):
@@ -307,12 +284,12 @@ def test_the_importance_weighted_bound_is_differentiable_through_the_draws():
 class Labelled(VAE):
     """A conditional model as far as the objectives care: the label, a number, moves q and the decoder's codes."""
 
-    def encode(self, x, y):
+    def encode(self, x, y=None):
         q_z = super().encode(x)
         q_z.base_dist.loc = q_z.base_dist.loc + y[:, None]
         return q_z
 
-    def decode(self, z, y):
+    def decode(self, z, y=None):
         return super().decode(z - y[:, None])
 
 
@@ -356,32 +333,6 @@ def test_no_draws_are_refused(samples):
 # --- the bounds of a conditional model, against p(x|y) = N(b + w_y, W Wᵀ + sigma² I) ---------------------------------
 
 LABELS = torch.tensor([2, 0, 1, 1, 2, 0, 2])
-
-
-@torch.no_grad()
-def linear_cvae(num_classes=3):
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        cvae = CVAE(2, (), SHAPE, likelihood="gaussian", sigma=SIGMA, num_classes=num_classes).double()
-    cvae.decoder[0].weight.copy_(0.4 * normal(PIXELS, 2 + num_classes, seed=2))
-    cvae.encoder[0].weight[2:] *= 0.3
-    cvae.encoder[0].bias[2:] -= 2
-    return cvae
-
-
-@torch.no_grad()
-def given_label(cvae, label):
-    """The linear VAE of the images of one class: its biases are b + w_y."""
-    vae = linear_vae()
-    for ours, theirs, inputs in ((vae.encoder[0], cvae.encoder[0], PIXELS), (vae.decoder[0], cvae.decoder[0], 2)):
-        ours.weight.copy_(theirs.weight[:, :inputs])
-        ours.bias.copy_(theirs.bias + theirs.weight[:, inputs + label])
-    return vae
-
-
-def of_each(function, cvae, x, y):
-    """function(VAE of the class, image) for each image and its label, `(B,)`."""
-    return torch.cat([function(given_label(cvae, label), image[None]) for image, label in zip(x, y, strict=True)])
 
 
 @pytest.mark.parametrize("samples", [1, 3])
@@ -442,7 +393,7 @@ def test_the_posterior_is_the_encoders():
 def test_a_trained_conditional_model_needs_the_right_labels():
     """Three classes that differ by their mean image: the labels tell the class, so the code need not."""
     y = torch.arange(600) % 3
-    x = (normal(3, *SHAPE, seed=5)[y] + 0.3 * normal(600, *SHAPE)).float()
+    x = (noise(3, *SHAPE, seed=5)[y] + 0.3 * noise(600, *SHAPE, seed=0)).float()
     with torch.random.fork_rng():
         torch.manual_seed(0)
         cvae = CVAE(2, (), SHAPE, likelihood="gaussian", sigma=0.3, num_classes=3)
@@ -455,4 +406,83 @@ def test_a_trained_conditional_model_needs_the_right_labels():
     torch.manual_seed(0)
     assert trainer.mean_loss(x, (y + 1) % 3) > entropy + 50
     classes = torch.stack([cvae.sample(torch.full((200,), label)).mean(0) for label in range(3)])
-    assert (classes - normal(3, *SHAPE, seed=5)).abs().max() < 0.15
+    assert (classes - noise(3, *SHAPE, seed=5)).abs().max() < 0.15
+
+
+# --- a model given to another model's objective; a wrapped model -----------------------------------------------------
+
+
+def test_a_model_given_to_another_models_objective_is_named():
+    x = grey().round()
+    for objective in (elbo, importance_weighted_bound):
+        with pytest.raises(ValueError, match=r"gives q\(z\|x\).*Autoencoder's gives a Tensor: .*reconstruction_loss"):
+            objective(model(), x)
+    for objective in (reconstruction_loss, lambda vae, x: denoising_loss(vae, x, lambda x: x)):
+        with pytest.raises(ValueError, match=r"one code; a VAE gives a distribution q\(z\|x\): take elbo") as caught:
+            objective(linear_vae(), x)
+        assert "\n" not in str(caught.value)
+
+
+class Wrapped(torch.nn.Module):
+    """A module of the user's that passes calls on."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def encode(self, *arguments):
+        return self.model.encode(*arguments)
+
+    def decode(self, *arguments):
+        return self.model.decode(*arguments)
+
+
+def test_a_wrapped_model_works_in_every_objective():
+    x = grey()
+    for wrapped, objective in (
+        (model(likelihood="gaussian"), reconstruction_loss),
+        (model(likelihood="gaussian"), lambda ae, x: denoising_loss(ae, x, lambda x: 0.5 * x)),
+        (linear_vae(), lambda vae, x: elbo(vae, x, samples=2).elbo),
+        (linear_vae(), lambda vae, x: importance_weighted_bound(vae, x, samples=2)),
+        (linear_cvae(), lambda cvae, x: elbo(cvae, x, LABELS, samples=2).elbo),
+        (linear_cvae(), lambda cvae, x: importance_weighted_bound(cvae, x, LABELS.tolist(), samples=2)),
+    ):
+        torch.manual_seed(0)
+        expected = objective(wrapped, x)
+        torch.manual_seed(0)
+        assert torch.equal(objective(Wrapped(wrapped), x), expected)
+
+
+# --- torch.compile, in a process of its own: it switches validation off for the whole process ------------------------
+
+COMPILED = """
+import sys, torch
+from aetutor import CVAE, VAE, Autoencoder, elbo, importance_weighted_bound, reconstruction_loss
+from aetutor.distributions import validation
+from aetutor.likelihoods import LIKELIHOODS
+
+x, y = (torch.rand(6, 1, 4, 4) > 0.5).float(), torch.tensor([0, 1, 2, 3, 4, 5])
+losses = {
+    Autoencoder: [lambda model: reconstruction_loss(model, x)],
+    VAE: [lambda model: -elbo(model, x).elbo, lambda model: importance_weighted_bound(model, x, samples=3)],
+    CVAE: [lambda model: -elbo(model, x, y, samples=2).elbo],
+}
+for kind, of_kind in losses.items():
+    for likelihood in LIKELIHOODS:
+        model = kind(2, (5,), (1, 4, 4), likelihood)
+        for loss in of_kind:
+            with validation(False):
+                compiled = torch.compile(loss, fullgraph=True, backend="eager")
+                torch.manual_seed(0)
+                gradient = torch.autograd.grad(compiled(model).sum(), model.encoder[0].weight)[0]
+                torch.manual_seed(0)
+                expected = torch.autograd.grad(loss(model).sum(), model.encoder[0].weight)[0]
+            torch.testing.assert_close(gradient, expected)
+            print("whole", end=" ")
+"""
+
+
+def test_with_validation_off_every_loss_of_every_family_compiles_to_one_graph():
+    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split() == ["whole"] * 20

@@ -241,7 +241,7 @@ def test_density_is_brightest_where_the_log_values_peak_and_as_bright_as_the_den
     ax.figure.canvas.draw()
     assert isinstance(ax, Axes) and (ax.get_xlim(), ax.get_ylim()) == (SQUARE[:2], SQUARE[2:])
     painted = np.asarray(ax.figure.canvas.buffer_rgba())[::-1].astype(float) / 255  # upwards, as display coordinates
-    (left, bottom), (right, top) = np.ceil(ax.bbox.get_points()).astype(int) + [[3, 3], [-3, -3]]  # less the frame
+    (left, bottom), (right, top) = np.ceil(ax.bbox.get_points()).astype(int) + np.array([[3], [-3]])  # less the frame
     rows, columns = np.mgrid[bottom:top, left:right].reshape(2, -1)
     colours = painted[rows, columns, :3]
     at = ax.transData.inverted().transform(np.stack([columns + 0.5, rows + 0.5], 1))

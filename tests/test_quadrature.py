@@ -1,244 +1,181 @@
-"""The sums over the plane of codes, against sums over one fine grid, written out."""
+"""Integrals over the plane, against closed forms: Gaussians, mixtures of them, and what lies beyond an edge."""
+
+import math
+from pathlib import Path
 
 import pytest
 import torch
-from torch.distributions import Normal
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from aetutor.evaluation import log_px_quadrature, posterior_grid
-from aetutor.likelihoods import LIKELIHOODS
-from aetutor.models import CVAE, VAE
-from aetutor.quadrature import batches, check_labels, check_plane, log_joint, refine
+from aetutor import quadrature
+from aetutor.quadrature import Guess, at_edge, block_sums, log_integrals, square, totals, widen
 
 
-@torch.no_grad()
-def curved_vae(likelihood, scale=4.0):
-    """A decoder that bends: the posteriors are far from Gaussian, and at a scale of 40 they are narrow."""
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        vae = VAE(2, (6,), (1, 2, 3), likelihood=likelihood).double()
-        vae.decoder[0].weight.normal_()
-    vae.decoder[-1].weight *= scale
-    if vae.log_sigma is not None:
-        vae.tenth_log_sigma.fill_(-0.07)
-    return vae
+def guess(mu, sigma):
+    return Guess(torch.tensor(mu, dtype=torch.float64), 2 * torch.tensor(sigma, dtype=torch.float64).log())
 
 
-def images(likelihood, count=2):
-    x = torch.rand(count, 1, 2, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    return x.round() if likelihood == "bernoulli" else x
+def gaussians(mu, sigma, log_mass):
+    """log f_n = log_mass_n + log N(z; mu_n, diag sigma_n²), as the quadrature wants it: rows chosen, all points."""
+    normal = Normal(torch.tensor(mu, dtype=torch.float64)[:, None], torch.tensor(sigma, dtype=torch.float64)[:, None])
+    log_mass = torch.tensor(log_mass, dtype=torch.float64)
+
+    def log_f(z, rows):
+        return normal.log_prob(z).sum(-1)[rows] + log_mass[rows, None]
+
+    return log_f
 
 
-@torch.no_grad()
-def fine_sums(vae, x, radius=7.0, points=701):
-    """log p(x) and the ELBO, pair by pair: exp(log p(x|z) + log p(z)) and q (log p(x, z) - log q), times the cell."""
-    axis = torch.linspace(-radius, radius, points, dtype=torch.float64)
-    z, cell = torch.cartesian_prod(axis, axis), (axis[1] - axis[0]) ** 2
-    p_x, log_prior = vae.decode(z), Normal(0.0, 1.0).log_prob(z).sum(1)
-    sums = []
-    for image in x:
-        numbers = vae.encoder(image.flatten())
-        joint = p_x.log_prob(image.expand(len(z), 1, 2, 3)) + log_prior
-        log_q = Normal(numbers[:2], (numbers[2:] / 2).exp()).log_prob(z).sum(1)
-        sums.append((joint.exp().sum().log() + cell.log(), (log_q.exp() * (joint - log_q)).sum() * cell))
-    return [torch.stack(column) for column in zip(*sums, strict=True)]
+MU, SIGMA, LOG_MASS = [[0.3, -1.2], [2.0, 0.5], [-3.1, 4.0]], [[0.7, 0.3], [0.1, 1.5], [1.0, 0.05]], [-130.0, 0.0, 12.5]
 
 
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
-def test_the_quadrature_agrees_with_a_fine_grid_for_every_family(likelihood):
-    vae, x = curved_vae(likelihood), images(likelihood)
-    evidence, (log_px, elbo) = log_px_quadrature(vae, x), fine_sums(vae, x)
-    # both are off at the bends of the decoder, by the square of their steps
-    assert ((evidence.log_px - log_px).abs() <= evidence.error + 1e-3).all() and (evidence.error <= 0.01).all()
-    assert ((evidence.elbo - elbo).abs() <= evidence.error + 1e-3).all()
-    assert (log_px - elbo > 0.01).all() and (evidence.log_px - evidence.elbo > -1e-9).all()
+def test_integral_and_bound_are_the_closed_forms():
+    q = guess([[0.0, -1.0], [2.0, 0.0], [-3.0, 3.0]], [[0.5, 0.5], [0.2, 1.0], [1.0, 0.1]])
+    found = log_integrals(gaussians(MU, SIGMA, LOG_MASS), q, 0.01)
+    p = Normal(torch.tensor(MU).double(), torch.tensor(SIGMA).double())
+    exact = torch.tensor(LOG_MASS).double()
+    # E_q[log f - log q] = log ∫ f - KL(q ‖ f / ∫ f)
+    bound = exact - kl_divergence(Normal(q.mu, q.sigma()), p).sum(1)
+    torch.testing.assert_close(found.log_integral, exact, rtol=0, atol=1e-6)
+    torch.testing.assert_close(found.bound, bound, rtol=0, atol=1e-4)
+    assert (found.error <= 0.01).all() and (found.log_integral - found.bound > 0).all()
 
 
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "continuous_bernoulli"])
-def test_narrow_posteriors_converge_too(likelihood):
-    vae, x = curved_vae(likelihood, scale=40.0), images(likelihood)
-    evidence, (log_px, elbo) = log_px_quadrature(vae, x), fine_sums(vae, x)
-    assert ((evidence.log_px - log_px).abs() <= evidence.error + 0.005).all()
-    assert ((evidence.elbo - elbo).abs() <= evidence.error + 0.005).all()
+def test_where_the_guess_is_the_function_there_is_no_gap():
+    found = log_integrals(gaussians(MU, SIGMA, LOG_MASS), guess(MU, SIGMA), 0.01)
+    torch.testing.assert_close(found.log_integral, found.bound, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize(("likelihood", "scale"), [(name, 4.0) for name in LIKELIHOODS] + [("gaussian", 15.0)])
-def test_the_error_bounds_the_difference_to_a_much_finer_tolerance(likelihood, scale):
-    vae, x = curved_vae(likelihood, scale), images(likelihood)
-    rough, fine = (log_px_quadrature(vae, x, tolerance=tolerance) for tolerance in (0.05, 2e-3))
-    assert (rough.error <= 0.05).all() and (fine.error <= 2e-3).all()
-    for one, other in ((rough.log_px, fine.log_px), (rough.elbo, fine.elbo)):
-        assert ((one - other).abs() <= rough.error + fine.error).all()
-    assert (fine.log_px - fine.elbo >= 0).all() and (rough.log_px - rough.elbo >= -1e-9).all()
+@pytest.mark.parametrize("place", [(9.3, 0.4), (-9.3, 0.4), (0.4, 9.3), (0.4, -9.3), (8.7, 9.1), (-21.0, 30.0)])
+@pytest.mark.parametrize("sigma", [0.3, 1.0])
+def test_mass_beyond_each_edge_of_the_square_is_found(place, sigma):
+    """All of f lies beyond one edge of the first square, which reaches to 6: right, left, above, below, corners."""
+    log_f = gaussians([place], [[sigma, sigma]], [3.0])
+    found = log_integrals(log_f, guess([[0.0, 0.0]], [[0.5, 0.5]]), 0.01)
+    assert found.log_integral.item() == pytest.approx(3.0, abs=1e-6)
 
 
-def test_an_image_alone_has_the_evidence_that_it_has_among_others():
-    vae, x = curved_vae("bernoulli", 15.0), images("bernoulli", 4)
-    together = log_px_quadrature(vae, x)
-    for i in range(4):
-        alone = log_px_quadrature(vae, x[i : i + 1])
-        assert (together.log_px[i] - alone.log_px[0]).abs() < 1e-6 and (together.elbo[i] - alone.elbo[0]).abs() < 1e-6
+@pytest.mark.parametrize("place", [(7.5, 0.3), (-7.5, 0.3), (0.3, 7.5), (0.3, -7.5)])
+def test_a_second_peak_beyond_an_edge_is_found_too(place):
+    """Where half of the mass is inside, only the blocks along that edge tell that there is more outside."""
+    near, far = gaussians([[0.0, 0.0]], [[0.5, 0.5]], [0.0]), gaussians([list(place)], [[0.6, 0.6]], [0.0])
+    found = log_integrals(
+        lambda z, rows: torch.logaddexp(near(z, rows), far(z, rows)), guess([[0.0, 0.0]], [[0.5, 0.5]]), 0.01
+    )
+    assert found.log_integral.item() == pytest.approx(math.log(2), abs=1e-6)
 
 
-def test_the_evidence_of_all_binary_images_sums_to_one():
-    vae = curved_vae("bernoulli")
-    x = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * 6).view(64, 1, 2, 3)
-    assert log_px_quadrature(vae, x).log_px.exp().sum().item() == pytest.approx(1, abs=1e-3)
+def test_the_edge_is_the_outermost_blocks_and_no_others():
+    q = guess([[0.0, 0.0]], [[0.5, 0.5]])
+    grid = square(6.0, torch.tensor([0]), q)
+    for block, corner in enumerate(grid.corners.tolist()):
+        sums = block_sums(gaussians([[0.0, 0.0]], [[0.1, 0.1]], [0.0]), q, grid)
+        sums.log_f[:] = -100.0
+        sums.log_f[0, block] = 0.0
+        outermost = -6.0 in corner or 4.0 in corner
+        assert at_edge(sums, grid, 6.0).item() == outermost, corner
 
 
-def test_refine_gives_three_numbers_an_image_on_the_square_that_it_is_given():
-    vae, x = curved_vae("gaussian"), images("gaussian")
-    with torch.no_grad():
-        log_px, elbo, error = refine(vae, x, None, 6.0, 0.01)
-        wider = refine(vae, x, None, 9.0, 0.01)
-    evidence = log_px_quadrature(vae, x)
-    assert log_px.shape == elbo.shape == error.shape == (2,) and (error <= 0.01).all()
-    torch.testing.assert_close(log_px, evidence.log_px, rtol=0, atol=0.01)
-    torch.testing.assert_close(elbo, evidence.elbo, rtol=0, atol=0.01)
-    torch.testing.assert_close(wider[0], log_px, rtol=0, atol=0.01)
+def test_each_function_gets_a_square_of_its_own_and_each_is_widened_once():
+    q = guess([[0.0, 0.0], [9.5, 0.0], [0.0, 0.0]], [[0.5, 0.5]] * 3)
+    log_f = gaussians([[0.0, 0.0], [9.5, 0.0], [6.5, 0.0]], [[0.2, 0.2]] * 3, [0.0] * 3)
+    squares = [(grid.rows.tolist(), grid.corners.min().item()) for grid, _ in widen(log_f, q)]
+    assert [(rows, low) for rows, low in squares if rows] == [([0], -6.0), ([2], -10.0), ([1], -13.0)]
 
 
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
-def test_the_joint_of_all_pairs_is_the_sum_of_likelihood_and_prior(likelihood):
-    vae, x = curved_vae(likelihood), images(likelihood, 3)
-    z = 2 * torch.randn(5, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    with torch.no_grad():
-        joint, p_x = log_joint(vae, x, None, z), vae.decode(z)
-        by_hand = torch.stack([p_x.log_prob(image.expand(5, 1, 2, 3)) for image in x])
-    assert joint.shape == (3, 5)
-    torch.testing.assert_close(joint, by_hand + Normal(0.0, 1.0).log_prob(z).sum(1), rtol=1e-11, atol=1e-11)
+def test_functions_that_vanish_nowhere_are_refused():
+    with pytest.raises(RuntimeError, match=r"has not vanished 63 from the origin for 2 of them: use importance"):
+        log_integrals(lambda z, rows: z.new_zeros(len(rows), len(z)), guess([[0.0, 0.0]] * 2, [[1.0, 1.0]] * 2), 0.01)
 
 
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
-def test_the_posterior_on_a_grid_is_the_joint_over_the_evidence(likelihood):
-    vae, x = curved_vae(likelihood), images(likelihood)
-    axis, posterior = posterior_grid(vae, x, radius=7.0, points=281)
-    with torch.no_grad():
-        joint = log_joint(vae, x, None, torch.stack([axis[100:110], axis[150:160]], 1))
-    expected = joint - log_px_quadrature(vae, x, tolerance=2e-3).log_px[:, None]
-    torch.testing.assert_close(posterior[:, range(100, 110), range(150, 160)], expected, rtol=0, atol=5e-3)
+def test_a_cliff_that_the_finest_step_cannot_follow_is_refused():
+    def disc(z, rows):
+        return torch.where(z.norm(dim=1) < 1, 0.0, -1e3).to(z).expand(len(rows), -1)
+
+    with pytest.raises(RuntimeError, match=r"not converged to 1e-08 nats on a grid of step 0.00195.* for 1 integrals"):
+        log_integrals(disc, guess([[0.0, 0.0]], [[0.1, 0.1]]), 1e-8)
 
 
-def test_batches_go_in_step_with_their_labels():
-    x, y = torch.arange(7.0), torch.arange(7)
-    assert [(a.tolist(), b.tolist()) for a, b in batches(x, y, 3)] == [
-        ([0, 1, 2], [0, 1, 2]),
-        ([3, 4, 5], [3, 4, 5]),
-        ([6], [6]),
-    ]
-    assert [(len(a), b) for a, b in batches(x, None, 3)] == [(3, None), (3, None), (1, None)]
-    assert [(len(a), b) for a, b in batches(x[:6], None, 3)] == [(3, None), (3, None)]
+@pytest.mark.parametrize("sigma", [[1e-3, 1e-3], [0.5, 1e-4]])
+def test_a_guess_narrower_than_the_grid_has_the_closed_forms_bound(sigma):
+    q = guess([[0.3, -0.4]], [sigma])
+    found = log_integrals(gaussians([[0.0, 0.0]], [[0.5, 0.8]], [1.0]), q, 0.01)
+    p = Normal(torch.zeros(1, 2).double(), torch.tensor([[0.5, 0.8]]).double())
+    bound = 1.0 - kl_divergence(Normal(q.mu, q.sigma()), p).sum(1)
+    torch.testing.assert_close(found.bound, bound, rtol=0, atol=1e-5)
+    assert found.log_integral.item() == pytest.approx(1.0, abs=1e-6) and found.error.item() <= 0.01
 
 
-def test_only_the_plane_is_taken():
-    check_plane(VAE(2, (), (1, 2, 2)))
-    with pytest.raises(ValueError, match="works in two latent dimensions; this model has 5: use log_px_importance"):
-        check_plane(VAE(5, (), (1, 2, 2)))
+def test_the_step_is_halved_for_the_bound_too():
+    """f is smooth and its integral exact on the first grid; the guess is a third of that grid's step wide."""
+    q = guess([[0.3, -0.4]], [[0.04, 0.02]])
+    found = log_integrals(gaussians([[0.0, 0.0]], [[1.0, 1.0]], [0.0]), q, 0.01)
+    bound = -kl_divergence(Normal(q.mu, q.sigma()), Normal(torch.zeros(1, 2).double(), 1.0)).sum(1)
+    torch.testing.assert_close(found.bound, bound, rtol=0, atol=1e-4)
 
 
-# --- given the label -------------------------------------------------------------------------------------------------
+def test_a_narrow_peak_between_the_points_of_the_first_grid_is_not_lost():
+    """Half of the mass is a peak of width 1/80 in the middle between four points, 20 nats down on the first grid."""
+    wide, narrow = gaussians([[-3.0, -3.0]], [[0.3, 0.3]], [0.0]), gaussians([[3.0, 3.0]], [[0.0125, 0.0125]], [0.0])
+    found = log_integrals(
+        lambda z, rows: torch.logaddexp(wide(z, rows), narrow(z, rows)), guess([[-3.0, -3.0]], [[0.3, 0.3]]), 0.01
+    )
+    assert found.log_integral.item() == pytest.approx(math.log(2), abs=1e-4)
 
 
-@torch.no_grad()
-def curved_cvae(likelihood):
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        cvae = CVAE(2, (6,), (1, 2, 3), likelihood=likelihood, num_classes=3).double()
-        cvae.decoder[0].weight.normal_()
-    cvae.decoder[-1].weight *= 2
-    return cvae
+def test_correlated_and_distant_functions_keep_their_places():
+    torch.manual_seed(0)
+    count = 12
+    roots = 0.5 * torch.randn(count, 2, 2).double() + 0.3 * torch.eye(2)
+    p = MultivariateNormal(4 * torch.randn(count, 2).double(), roots @ roots.mT + 0.02 * torch.eye(2).double())
+    log_mass = 50 * torch.randn(count).double()
+    q = Guess(p.mean + 0.2, p.variance.log())
+    found = log_integrals(lambda z, rows: p.log_prob(z[:, None])[:, rows].T + log_mass[rows, None], q, 0.01)
+    torch.testing.assert_close(found.log_integral, log_mass, rtol=0, atol=1e-5)
 
 
-class GivenLabel:
-    """The unconditional model of one class, as far as `fine_sums` cares: the label is a constant, put in by hand."""
+@pytest.mark.parametrize("tolerance", [0.3, 0.01, 1e-4])
+def test_the_error_is_below_the_tolerance_and_bounds_what_is_wrong(tolerance):
+    """A pyramid, which has bends: ∫ max(0, 1 - |z_1|) max(0, 1 - |z_2|) dz = 1."""
 
-    def __init__(self, cvae, y):
-        e_y = torch.eye(3, dtype=torch.float64)[y]
-        self.encoder = lambda features: cvae.encoder(torch.cat([features, e_y]))
-        self.decode = lambda z: cvae.likelihood(*cvae._outputs(torch.cat([z, e_y.expand(len(z), 3)], 1)))
+    def log_f(z, rows):
+        return (1 - z.abs()).clamp(min=1e-300).log().sum(1).expand(len(rows), -1)
 
-
-@pytest.mark.parametrize("likelihood", LIKELIHOODS)
-def test_the_quadrature_given_labels_agrees_with_a_fine_grid_for_every_family(likelihood):
-    cvae, x, y = curved_cvae(likelihood), images(likelihood), torch.tensor([2, 0])
-    evidence = log_px_quadrature(cvae, x, y)
-    sums = [fine_sums(GivenLabel(cvae, label), image[None]) for image, label in zip(x, y, strict=True)]
-    log_px, elbo = (torch.cat(column) for column in zip(*sums, strict=True))
-    assert ((evidence.log_px - log_px).abs() <= evidence.error + 1e-3).all()
-    assert ((evidence.elbo - elbo).abs() <= evidence.error + 1e-3).all()
-    other = log_px_quadrature(cvae, x, (y + 1) % 3)
-    assert ((evidence.log_px - other.log_px).abs() > 0.02).all()
+    found = log_integrals(log_f, guess([[0.1, 0.0]], [[0.1, 0.1]]), tolerance)
+    assert abs(found.log_integral.item()) <= found.error.item() + 1e-12 and found.error.item() <= tolerance
 
 
-def test_labels_keep_their_place_while_some_images_are_refined_further_or_in_other_blocks_than_others():
-    cvae, x, y = curved_cvae("bernoulli"), images("bernoulli", 6), torch.tensor([2, 0, 1, 1, 2, 0])
-    with torch.no_grad():
-        cvae.decoder[-1].weight *= 10
-    together = log_px_quadrature(cvae, x, y)
-    alone = [log_px_quadrature(cvae, x[i : i + 1], y[i : i + 1]) for i in range(6)]
-    torch.testing.assert_close(together.log_px, torch.cat([one.log_px for one in alone]), rtol=0, atol=1e-6)
-    torch.testing.assert_close(together.elbo, torch.cat([one.elbo for one in alone]), rtol=0, atol=1e-6)
+def test_single_precision_is_kept():
+    q = Guess(*(part.float() for part in guess(MU, SIGMA)))
+    log_f = gaussians(MU, SIGMA, LOG_MASS)
+    found = log_integrals(lambda z, rows: log_f(z.double(), rows).float(), q, 0.01)
+    assert {part.dtype for part in found} == {torch.float32}
+    torch.testing.assert_close(found.log_integral, torch.tensor(LOG_MASS), rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("label", [0, 1, 2])
-def test_given_any_label_the_evidence_of_all_binary_images_sums_to_one(label):
-    x = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * 6).view(64, 1, 2, 3)
-    evidence = log_px_quadrature(curved_cvae("bernoulli"), x, torch.full((64,), label))
-    assert evidence.log_px.exp().sum().item() == pytest.approx(1, abs=1e-3)
+def test_only_the_functions_that_need_a_block_are_asked_for_it():
+    asked = []
+    inner = gaussians([[-3.0, -3.0], [3.0, 3.0]], [[0.1, 0.1]] * 2, [0.0, 0.0])
+
+    def log_f(z, rows):
+        asked.append((z.mean(0).tolist(), rows.tolist()))
+        return inner(z, rows)
+
+    log_integrals(log_f, guess([[-3.0, -3.0], [3.0, 3.0]], [[0.1, 0.1]] * 2), 0.01)
+    refined = asked[36:]  # after the first grid of 6 × 6 blocks
+    assert refined and all(rows == ([0] if centre[0] < 0 else [1]) for centre, rows in refined)
 
 
-def test_the_joint_given_labels_pairs_each_image_with_its_own():
-    cvae, x, y = curved_cvae("bernoulli"), images("bernoulli", 5), torch.tensor([2, 0, 2, 1, 0])
-    z = 2 * torch.randn(4, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    with torch.no_grad():
-        joint = log_joint(cvae, x, y, z)
-        by_hand = torch.stack(
-            [
-                torch.stack([cvae.decode(code, label).log_prob(image) for code in z])
-                for image, label in zip(x, y, strict=True)
-            ]
-        )
-    torch.testing.assert_close(joint, by_hand + Normal(0.0, 1.0).log_prob(z).sum(1), rtol=0, atol=1e-8)
+def test_a_grids_points_are_the_midpoints_of_cells_that_fill_it():
+    q = guess([[0.0, 0.0]], [[1.0, 1.0]])
+    grid, points = square(6.0, torch.tensor([0]), q), []
+    sums = block_sums(lambda z, rows: points.append(z) or z.new_zeros(len(rows), len(z)), q, grid)
+    z = torch.cat(points)
+    assert len(z) == 96**2 and z.unique(dim=0).shape == z.shape and z.abs().max().item() == 6 - 1 / 16
+    # of a constant the sum is the area
+    assert totals(sums, grid)[0].item() == pytest.approx(math.log(12**2), abs=1e-12)
 
 
-def test_labels_are_one_an_image_for_a_model_that_takes_them():
-    cvae, x = curved_cvae("bernoulli"), images("bernoulli", 3)
-    check_labels(cvae, x, None)
-    check_labels(cvae, x, torch.tensor([0, 1, 2]))
-    for y, got in (
-        (torch.tensor([0, 1]), r"labels of shape \(2,\)"),
-        (torch.tensor(1), r"labels of shape \(\)"),
-        (torch.eye(3), r"labels of shape \(3, 3\)"),
-    ):
-        with pytest.raises(ValueError, match=rf"one label an image, shape \(3,\); got {got}: y.argmax\(-1\) makes"):
-            check_labels(cvae, x, y)
-    for y, got in (([0, 1, 2], r"\[0, 1, 2\]"), (torch.tensor([0, 1, 2]).numpy(), r"array\(\[0, 1, 2\]\)")):
-        with pytest.raises(ValueError, match=f"tensor of class indices; got {got}: torch.as_tensor"):
-            check_labels(cvae, x, y)
-    with pytest.raises(ValueError, match=r"^VAE takes no labels"):
-        check_labels(curved_vae("bernoulli"), x, torch.tensor([0, 1, 2]))
-
-
-@torch.no_grad()
-def test_a_guess_much_narrower_than_the_grid_has_the_closed_forms_elbo():
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        vae = VAE(2, (), (1, 3, 4), likelihood="gaussian", sigma=0.5).double()
-    vae.encoder[0].weight[2:] = 0
-    vae.encoder[0].bias[2:] = torch.tensor([-14.0, -18.0])  # standard deviations of 1/1100 and 1/8100
-    x = torch.rand(3, 1, 3, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    weight, bias, q_z = vae.decoder[0].weight, vae.decoder[0].bias, vae.encode(x)
-    covariance = weight @ weight.T + 0.25 * torch.eye(12, dtype=torch.float64)
-    log_px = torch.distributions.MultivariateNormal(bias, covariance).log_prob(x.flatten(1))
-    # E_q[‖x - x_hat‖²] = ‖x - x_hat(mu)‖² + Σ_k sigma_k² ‖W_k‖²
-    log_px_z = vae.decode(q_z.mean).log_prob(x) - q_z.variance @ weight.square().sum(0) / 0.5
-    kl = torch.distributions.kl_divergence(q_z, vae.prior())
-    exact = log_px_quadrature(vae, x)
-    torch.testing.assert_close(exact.log_px, log_px, rtol=0, atol=1e-6)
-    torch.testing.assert_close(exact.elbo, log_px_z - kl, rtol=0, atol=1e-6)
-    assert (exact.error < 0.01).all()
-
-
-@pytest.mark.parametrize("of", [log_px_quadrature, posterior_grid])
-def test_grey_images_are_refused_by_a_bernoulli_model(of):
-    with pytest.raises(ValueError, match="takes pixels that are 0 or 1"):
-        of(curved_vae("bernoulli"), images("gaussian"))
+def test_nothing_here_knows_a_model():
+    text = Path(quadrature.__file__).read_text(encoding="utf-8")
+    assert "import aetutor" not in text and "from aetutor" not in text

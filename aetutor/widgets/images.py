@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aetutor import corruption
-from aetutor.data import as_mnist
+from aetutor.drawing import as_mnist
 from aetutor.evaluation import Denoiser, psnr
 from aetutor.widgets.base import Explorer
 

@@ -7,10 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aetutor.evaluation import Evidence, log_px_quadrature
-from aetutor.models import CVAE
+from aetutor.evidence import Evidence, log_joint, log_px_quadrature
 from aetutor.plots import code_map, density, tile
-from aetutor.quadrature import log_joint
 from aetutor.widgets.base import Explorer
 
 SIDE = 280  # pixels along each side of the map of codes
@@ -100,7 +98,7 @@ class PosteriorExplorer(Explorer):
         return {
             "image": x[0],
             "reconstruction": self.model.reconstruct(x)[0],
-            "posterior p(z|x)": _shades(log_joint(self.model, x, None, z)[0]),
+            "posterior p(z|x)": _shades(log_joint(self.model, x, z)[0]),
             "guess q(z|x)": _shades(guess),
         }
 
@@ -115,7 +113,7 @@ class PosteriorExplorer(Explorer):
     def plot(self, image: int, ax=None):
         """The same as a static figure: the posterior in shades, the guess as ellipses; returns the matplotlib Axes."""
         z, square = self.square(image, 120)
-        log_density = log_joint(self.model, self.choices[image : image + 1], None, z).view(120, 120)
+        log_density = log_joint(self.model, self.choices[image : image + 1], z).view(120, 120)
         ax = density(log_density, square, self.q_z.loc[image], self.q_z.scale[image], ax)
         ax.set_title(f"a {self.labels[image]}, gap {self.exact.log_px[image] - self.exact.elbo[image]:.1f} nats")
         return ax
@@ -191,7 +189,7 @@ class StyleExplorer(Explorer):
     """
 
     def __init__(self, model, x: Tensor, y: Tensor, reach: float = 3.0):
-        if not isinstance(model, CVAE) or model.latent_dim < 2 or not reach > 0:
+        if not getattr(model, "num_classes", 0) or model.latent_dim < 2 or not reach > 0:
             raise ValueError(
                 "The explorer needs a CVAE with two latent dimensions or more, and a reach above 0; got "
                 f"{type(model).__name__} with {getattr(model, 'latent_dim', 'no')} and reach={reach}."
@@ -252,7 +250,7 @@ def _windows(model, x, q_z):
     reach = (q_z.loc.abs() + 4 * q_z.scale).max().clamp(min=4).item()
     axis = torch.linspace(-reach, reach, 200, dtype=x.dtype, device=x.device)
     z = torch.cartesian_prod(axis, axis)
-    weights = log_joint(model, x, None, z).softmax(1)
+    weights = log_joint(model, x, z).softmax(1)
     mean = weights @ z
     spread = (weights @ z.square() - mean.square()).clamp(min=(axis[1] - axis[0]).item() ** 2 / 12).sqrt()
     low, high = (torch.stack([mean + 4 * sign * spread, q_z.loc + 4 * sign * q_z.scale]) for sign in (-1, 1))

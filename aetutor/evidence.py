@@ -1,0 +1,163 @@
+"""The evidence log p(x) of latent-variable models: exactly on a plane of codes, by importance sampling elsewhere; the
+gap to the ELBO; the posterior on a grid."""
+
+from collections.abc import Iterator
+from math import log
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions import Independent
+
+from aetutor.data import check_images, labels_of
+from aetutor.distributions import validation
+from aetutor.objectives import check_samples, importance_weights, log_prior, posterior
+from aetutor.quadrature import Guess, log_integrals
+
+CODES = 20_000  # decoded at a time: 63 MB for 784 pixels
+IMAGES, DRAWS = 50, 100  # whose importance weights are computed at a time
+
+
+class Evidence(NamedTuple):
+    """log p(x) of each image and its ELBO, `(B,)` in nats, by the same quadrature, and how far off both may be."""
+
+    log_px: Tensor
+    elbo: Tensor
+    error: Tensor
+
+
+@torch.no_grad()
+def log_likelihoods(model, x: Tensor, z: Tensor, y=None) -> Tensor:
+    """log p(x|z) for all pairs of images and codes: `(B, C, H, W)` and `(G, K)` -> `(B, G)` nats.
+
+    For a conditional model log p(x|z, y): `y` has a label for each code, `(G,)`. Raises ValueError for images that the
+    likelihood does not take, and labels that the model does not take, or of another number.
+    """
+    check_images(x)
+    y = None if y is None else labels_of(z, y, "a code")
+    _check_pixels(model, x, z, y)
+    return _table(model, x, z, y)
+
+
+@torch.no_grad()
+def log_joint(model, x: Tensor, z: Tensor, y=None) -> Tensor:
+    """log p(x, z) = log p(x|z) + log p(z) for all pairs: `(B, C, H, W)` and `(G, K)` -> `(B, G)` nats.
+
+    For a conditional model log p(x, z|y): `y` has a label for each image, `(B,)`. The pixels' values are not checked.
+    """
+    if y is None:
+        return _table(model, x, z) + log_prior(z)
+    table = x.new_empty(len(x), len(z))
+    for label in y.unique():
+        table[y == label] = _table(model, x[y == label], z, label.expand(len(z)))
+    return table + log_prior(z)
+
+
+@torch.no_grad()
+def log_px_importance(model, x: Tensor, samples: int, y=None) -> Tensor:
+    """log p(x) by importance sampling from q(z|x), images `(N, C, H, W)` -> `(N,)` nats, in bounded memory.
+
+    The importance-weighted bound with many samples: on average too low, and by much where q misses a part of the
+    posterior. With labels y `(N,)`, of a conditional model, it is log p(x|y). Source: Burda et al. 2016; notebook 03,
+    equation 3.15. Raises ValueError for images or labels that the model does not take, and samples below 1.
+    """
+    check_samples(samples)
+    y, _ = _enter(model, x, y)
+    parts = []
+    for image, label in _batches(x, y, IMAGES):
+        total = image.new_full((len(image),), -torch.inf)
+        for start in range(0, samples, DRAWS):
+            weights = importance_weights(model, image, label, min(DRAWS, samples - start))
+            total = torch.logaddexp(total, weights.logsumexp(0))
+        parts.append(total - log(samples))
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def log_px_quadrature(model, x: Tensor, y=None, tolerance: float = 0.01) -> Evidence:
+    """log p(x) = log ∫ p(x|z) p(z) dz and the ELBO by sums over a grid, for models with two latent dimensions.
+
+    Images `(N, C, H, W)` -> `(N,)` nats each; with labels y `(N,)`, of a conditional model, log p(x|y). `error` is how
+    far log p(x) and ELBO moved when the grid's step was halved last, at most `tolerance`; the gap between them is never
+    negative. Source: notebook 03, section 2. Raises ValueError for other numbers of latent dimensions, images or labels
+    that the model does not take, or a tolerance that is not positive, and RuntimeError when the grid cannot be fine or
+    wide enough.
+    """
+    if not tolerance > 0:
+        raise ValueError(f"tolerance is how many nats the answer may be off, more than 0; got {tolerance}.")
+    y, q_z = _enter(model, x, y)
+    _check_plane(q_z)
+
+    def log_f(z: Tensor, rows: Tensor) -> Tensor:
+        return log_joint(model, x[rows], z, None if y is None else y[rows])
+
+    return Evidence(*log_integrals(log_f, Guess(q_z.mean, q_z.base_dist.log_var), tolerance))
+
+
+@torch.no_grad()
+def posterior_grid(model, x: Tensor, y=None, radius: float = 4.0, points: int = 200) -> tuple[Tensor, Tensor]:
+    """The true posterior p(z|x) on a square, for models with two latent dimensions.
+
+    Images `(N, C, H, W)` -> (axis `(P,)`, log densities `(N, P, P)` in nats, z_1 along the rows): from -radius to
+    radius; with labels y `(N,)`, of a conditional model, p(z|x, y). It is log p(x|z) + log p(z) - log p(x), the last by
+    `log_px_quadrature`, whose errors it raises: a density, also where the posterior is narrower than the step or lies
+    outside the square. Raises ValueError for fewer than two points or a radius that is not positive.
+    """
+    if points < 2 or not radius > 0:
+        raise ValueError(f"The grid needs two points or more and a radius above 0; got {points=}, {radius=}.")
+    log_px = log_px_quadrature(model, x, y).log_px
+    axis = torch.linspace(-radius, radius, points, dtype=x.dtype, device=x.device)
+    y = None if y is None else labels_of(x, y)
+    joint = log_joint(model, x, torch.cartesian_prod(axis, axis), y)
+    return axis, joint.view(len(x), points, points) - log_px[:, None, None]
+
+
+@torch.no_grad()
+def active_units(model, x: Tensor, y=None, threshold: float = 0.01) -> int:
+    """How many latent dimensions carry information: those whose posterior mean varies over the images.
+
+    A unit counts where the variance of mu_k over images x `(N, C, H, W)` is above `threshold`. A conditional model is
+    given the labels y `(N,)`. Source: Burda et al. 2016, section 5. Raises ValueError for fewer than two images, and
+    for a model whose means are not finite.
+    """
+    check_images(x)
+    if len(x) < 2:
+        raise ValueError("active_units compares images with each other: it takes two or more; got 1.")
+    mu = posterior(model, x, y).mean
+    if not mu.isfinite().all():
+        raise ValueError(f"{type(model).__name__} gives means that are not finite: it has diverged.")
+    return int((mu.var(0) > threshold).sum())
+
+
+def _enter(model, x: Tensor, y) -> tuple[Tensor | None, Independent]:
+    """The door of what takes images: the labels as a tensor, and q(z|x), once all of them are seen to fit the model."""
+    check_images(x)
+    q_z = posterior(model, x, y)
+    y = None if y is None else labels_of(x, y)
+    _check_pixels(model, x, q_z.mean, y)
+    return y, q_z
+
+
+def _check_pixels(model, x: Tensor, z: Tensor, y: Tensor | None) -> None:
+    """Raise the likelihood's own ValueError for images that it does not take: all of them, given one code."""
+    with validation(True):
+        model.decode(z[:1], None if y is None else y[:1]).log_prob(x)
+
+
+def _check_plane(q_z: Independent) -> None:
+    if q_z.event_shape != (2,):
+        raise ValueError(
+            f"The quadrature works in two latent dimensions; this model has {q_z.event_shape[0]}: use "
+            "log_px_importance."
+        )
+
+
+def _table(model, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
+    parts = [model.decode(code, label).base_dist.log_prob_table(x) for code, label in _batches(z, y, CODES)]
+    return torch.cat(parts, dim=1)
+
+
+def _batches(x: Tensor, y: Tensor | None, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Pairs of images, or codes, and their labels, `size` at a time; None for labels that are not given."""
+    labels = [None] * -(-len(x) // size) if y is None else y.split(size)
+    return zip(x.split(size), labels, strict=True)
