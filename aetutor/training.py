@@ -112,7 +112,7 @@ class Trainer:
                 codes.append(model.encode(x).mean.detach())
 
             for history in trainer.epochs(x, epochs=50):
-                if history.train_loss[-1] < 4:
+                if history.train_loss[-1] < 110:
                     break
 
             beta = 0.0  # the loss is lambda model, x: -elbo(model, x, beta=beta).elbo
@@ -138,7 +138,7 @@ class Trainer:
                     self.schedule.step()
                     total += losses.detach().sum()
                     self._after_step(step, total, losses, each_step)
-            self._end_epoch(total.item() / len(x), time.perf_counter() - began)
+            self._after_epoch(step, total.item() / len(x), time.perf_counter() - began)
             yield self.history
 
     def fit(
@@ -235,9 +235,9 @@ class Trainer:
         with bf16, validation(validating() and validate):  # of the pixels' values, which costs a pass over them
             losses = self.loss(self.model, x, *y)
         if not isinstance(losses, Tensor) or losses.shape != (len(x),):
-            given = f"shape {tuple(losses.shape)}" if isinstance(losses, Tensor) else f"a {type(losses).__name__}"
+            given = tuple(losses.shape) if isinstance(losses, Tensor) else f"an object of class {type(losses).__name__}"
             raise ValueError(
-                f"The loss of a {type(self.model).__name__} must give one number an image, shape ({len(x)},); got "
+                f"The loss of the {type(self.model).__name__} must give one number an image, shape ({len(x)},); got "
                 f"{given}."
             )
         return losses
@@ -252,23 +252,22 @@ class Trainer:
             )
         return loss
 
-    def _after_step(self, step, total, losses, each_step) -> None:
+    def _after_step(self, step: int, total: Tensor, losses: Tensor, each_step) -> None:
         if (step + 1) % CHECK_EVERY == 0:
-            self._check_finite(total, f"by step {step + 1}")
+            self._check_finite(total, step)
         if each_step is not None:
             each_step(losses)
 
-    def _end_epoch(self, loss: float, seconds: float) -> None:
-        weights = sum(weight.detach().abs().sum() for weight in self.model.parameters())
-        self._check_finite(weights + loss, "by its last step")
+    def _after_epoch(self, step: int, loss: float, seconds: float) -> None:
+        self._check_finite(sum(weight.detach().abs().sum() for weight in self.model.parameters()) + loss, step)
         self.model.eval()
         self.history.train_loss.append(loss)
         self.history.seconds.append(seconds)
 
-    def _check_finite(self, value: Tensor, when: str) -> None:
-        if not value.isfinite():
+    def _check_finite(self, value, step: int) -> None:
+        if not isfinite(value):
             raise TrainingDiverged(
-                f"The loss or a weight is not finite in epoch {self.history.epochs + 1}, {when}, at learning "
+                f"The loss or a weight is not finite in epoch {self.history.epochs + 1}, by step {step + 1}, at learning "
                 f"rate {self.schedule.get_last_lr()[0]:.3g}: look for NaN in the images, or lower lr."
             )
 

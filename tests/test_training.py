@@ -1,19 +1,24 @@
 """The trainer: against the same loop written out, and under interruption, NaN and bad input."""
 
 import contextlib
+import inspect
 import itertools
 import math
 import os
+import re
+import textwrap
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from aetutor import checkpoint, training
 from aetutor.data import binarize
-from aetutor.models import Autoencoder
-from aetutor.objectives import reconstruction_loss
-from aetutor.training import History, Trainer, TrainingDiverged, choose_device, minibatches
+from aetutor.distributions import validating, validation
+from aetutor.models import CVAE, VAE, Autoencoder
+from aetutor.objectives import elbo, reconstruction_loss
+from aetutor.training import History, Trainer, TrainingDiverged, minibatches
 
 SHAPE = (1, 2, 3)
 ACCELERATOR = torch.accelerator.current_accelerator(check_available=True)
@@ -491,6 +496,162 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_last_good_state(epochs,
     assert len(checkpoint.load(path)["history"]["train_loss"]) == 1
 
 
+@pytest.mark.parametrize("stored", [lambda x: x, lambda x: (x, torch.arange(len(x)))], ids=["images", "with labels"])
+def test_nan_among_the_validation_images_is_told_before_the_training_begins(stored):
+    other, calls = images(5), []
+    other[2] = math.nan
+    y = torch.arange(10) if isinstance(stored(other), tuple) else None
+    with pytest.raises(ValueError, match=r"validation holds NaN or infinity, in 1 of 5 images"):
+        fit(Trainer(model(), lambda *_: calls.append(1), "cpu"), y=y, validation=stored(other))
+    assert not calls
+
+
+def test_a_validation_loss_that_is_not_finite_stops_the_run():
+    ae = model(likelihood="gaussian")
+    trainer = Trainer(ae, lambda ae, x: reconstruction_loss(ae, x) * (1 if ae.training else math.nan), "cpu")
+    with pytest.raises(TrainingDiverged, match=r"The validation loss is nan in epoch 1: look"):
+        fit(trainer, validation=images(5))
+    assert same(weights(ae), weights(model(likelihood="gaussian"))) and trainer.history.epochs == 0
+
+
+# --- the loop in the user's hands ------------------------------------------------------------------------------------
+
+
+def small_vae():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return VAE(2, (5,), SHAPE)
+
+
+def vae_loss(vae, x):
+    return -elbo(vae, x).elbo
+
+
+def test_epochs_is_a_generator_of_histories_and_gives_what_fit_gives():
+    one, two = small_vae(), small_vae()
+    history = fit(Trainer(one, vae_loss, "cpu"), epochs=4)
+    trainer = Trainer(two, vae_loss, "cpu")
+    seen = []
+    for given in trainer.epochs(images(), epochs=4, batch_size=4, lr=0.05):
+        assert given is trainer.history and not two.training
+        seen.append((given.epochs, given.train_loss[-1]))
+    assert seen == list(zip(range(1, 5), history.train_loss, strict=True))
+    assert same(weights(one), weights(two)) and len(trainer.history.seconds) == 4
+
+
+def test_what_is_done_between_two_epochs_changes_nothing():
+    quiet, busy = small_vae(), small_vae()
+    torch.manual_seed(9)
+    expected = torch.rand(4)
+    for _ in Trainer(quiet, vae_loss, "cpu").epochs(images(), epochs=4, batch_size=4):
+        pass
+    torch.manual_seed(9)
+    drawn = []
+    for _ in Trainer(busy, vae_loss, "cpu").epochs(images(), epochs=4, batch_size=4):
+        drawn.append(torch.rand(1))
+        busy.sample(3, torch.Generator().manual_seed(1))
+    assert same(weights(quiet), weights(busy)) and torch.equal(torch.cat(drawn), expected)
+
+
+@pytest.mark.parametrize("count", [50, 300])
+def test_watching_changes_nothing(count):
+    watched, alone = small_vae(), small_vae()
+    history = fit(Trainer(watched, vae_loss, "cpu"), images(100), validation=images(count), batch_size=20)
+    fit(Trainer(alone, vae_loss, "cpu"), images(100), batch_size=20)
+    assert same(weights(watched), weights(alone)) and len(history.validation_loss) == 3
+
+
+def test_a_validation_has_the_same_draws_each_time():
+    """With the weights all but standing still, the loss of a VAE changes by its draws alone."""
+    history = fit(Trainer(small_vae(), vae_loss, "cpu"), epochs=4, lr=1e-12, validation=images(5))
+    assert max(history.validation_loss) - min(history.validation_loss) < 1e-6 < len(set(history.train_loss))
+
+
+def test_fitting_again_goes_on_with_fresh_order_and_noise():
+    orders, trainer = [], Trainer(model(), None, "cpu")
+    trainer.loss = lambda ae, x: orders.append((10 * x[:, 0, 0, 0]).round().tolist()) or reconstruction_loss(ae, x)
+    x = torch.arange(10.0).view(10, 1, 1, 1).expand(10, *SHAPE) / 10
+    trainer.model = model(likelihood="gaussian")
+    first, second = (fit(trainer, x, epochs=1, batch_size=10) for _ in range(2))
+    assert orders[0] != orders[1] and sorted(orders[0]) == sorted(orders[1])
+    assert (first.epochs, second.epochs) == (1, 1)
+    again = Trainer(model(likelihood="gaussian"), trainer.loss, "cpu")
+    for _ in range(2):
+        fit(again, x, epochs=1, batch_size=10)
+    assert orders[:2] == orders[2:] and same(weights(again.model), weights(trainer.model))
+
+
+def documented_loops():
+    """The examples in the docstring of `Trainer.epochs`, as programs."""
+    text = inspect.getdoc(Trainer.epochs)
+    block = textwrap.dedent(re.search(r"::\n\n(.*?)\n\n\S", text, re.DOTALL)[1])
+    return re.split(r"\n\n", block.strip())
+
+
+def test_the_documented_loops_run():
+    snapshot, stop, warmup = documented_loops()
+    assert all(len(loop.splitlines()) == 3 for loop in (snapshot, stop, warmup))
+    x, vae = images(40).repeat(5, 1, 1, 1), small_vae()
+    whole = fit(Trainer(vae, vae_loss, "cpu"), x, epochs=50, batch_size=128)
+    middle = sorted(whole.train_loss)[25]  # moved to 110, where the example stops
+    vae = small_vae()
+    names = {"x": x, "model": vae, "trainer": Trainer(vae, lambda vae, x: vae_loss(vae, x) - middle + 110, "cpu")}
+    exec(snapshot, names)
+    assert [codes.shape for codes in names["codes"]] == [(200, 2)] * 3
+    assert not torch.equal(names["codes"][0], names["codes"][2])
+    exec(stop, names)
+    assert names["history"].epochs < 50 and names["history"].train_loss[-1] < 110
+    assert all(loss >= 110 for loss in names["history"].train_loss[:-1])
+    betas = []
+
+    def loss(model, x):
+        betas.append(names["beta"])
+        return -elbo(model, x, beta=names["beta"]).elbo
+
+    names["trainer"].loss = loss
+    exec(warmup, names)
+    assert betas[::2] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1, 1, 1, 1, 1])
+
+
+# --- the checks of the pixels' values --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_values_are_looked_at_in_the_first_step_of_each_epoch_only(before):
+    looked = []
+
+    def loss(ae, x):
+        looked.append(validating())
+        return reconstruction_loss(ae, x)
+
+    with validation(before):
+        for _ in Trainer(model(), loss, "cpu").epochs(images(), epochs=2, batch_size=4):
+            assert validating() == before
+        assert looked == [before, False, False] * 2
+        with pytest.raises(KeyboardInterrupt):
+            fit(Trainer(model(), failing_at(5, KeyboardInterrupt()), "cpu"))
+        assert validating() == before
+
+
+def test_labels_out_of_range_are_told_in_a_later_step_too():
+    x, y = images(), torch.arange(10)
+    cvae = CVAE(2, (5,), SHAPE, num_classes=9)
+    with pytest.raises((ValueError, RuntimeError)):
+        fit(Trainer(cvae, lambda cvae, x, y: -elbo(cvae, x, y).elbo, "cpu"), x, y=y, batch_size=2)
+
+
+@pytest.mark.parametrize("kind", [list, np.asarray, lambda y: y.to(torch.uint8)], ids=["list", "array", "bytes"])
+def test_labels_may_be_lists_and_arrays(kind):
+    y, seen = torch.arange(10), []
+
+    def loss(ae, x, y):
+        seen.append(y)
+        return reconstruction_loss(ae, x) + y
+
+    history = fit(Trainer(model(), loss, "cpu"), y=kind(y), epochs=1, validation=(images(), kind(y)))
+    assert torch.cat(seen[:3]).sort().values.tolist() == y.tolist() and history.epochs == 1
+
+
 # --- precision, progress, history ------------------------------------------------------------------------------------
 
 
@@ -506,6 +667,19 @@ def test_bf16_trains_in_bf16_and_keeps_the_weights_in_fp32():
     assert types == {torch.bfloat16} and {value.dtype for value in ae.parameters()} == {torch.float32}
     assert half.train_loss == pytest.approx(single.train_loss, rel=0.03)
     assert half.train_loss != single.train_loss
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.1, 1.0])
+@pytest.mark.parametrize("kind", [Autoencoder, VAE])
+def test_bf16_gives_the_nats_of_fp32_to_a_fraction(kind, sigma):
+    torch.manual_seed(0)
+    ae, x = kind(16, (64,), (1, 28, 28), likelihood="gaussian", sigma=sigma), torch.rand(40, 1, 28, 28)
+    loss = reconstruction_loss if kind is Autoencoder else vae_loss
+    nats = []
+    for precision in ("fp32", "bf16"):
+        torch.manual_seed(1)
+        nats.append(Trainer(ae, loss, "cpu", precision).mean_loss(x))
+    assert 0 < abs(nats[1] - nats[0]) < max(0.5, 2e-5 * abs(nats[0]))  # rounding sigma changes a thousandth
 
 
 def test_the_bar_shows_epoch_steps_and_loss(capsys):
@@ -560,44 +734,6 @@ def test_the_history_plots_itself():
 # --- the device ------------------------------------------------------------------------------------------------------
 
 
-def pretend(monkeypatch, available):
-    """A machine with this accelerator; like torch, it names cuda when it is not asked whether one is there."""
-
-    def current_accelerator(check_available=False):
-        return available and torch.device(available) if check_available else torch.device("cuda")
-
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", current_accelerator)
-
-
-@pytest.mark.parametrize(("available", "chosen"), [("cuda", "cuda"), ("mps", "mps"), (None, "cpu")])
-def test_auto_is_the_accelerator_that_is_there_or_the_cpu(monkeypatch, available, chosen):
-    pretend(monkeypatch, available)
-    assert choose_device() == choose_device("auto") == torch.device(chosen)
-    assert choose_device("cpu") == torch.device("cpu")
-    assert choose_device(torch.device(chosen)) == torch.device(chosen)
-
-
-@pytest.mark.parametrize("device", ["tpu", "gpu", "mps", "cuda:0", "", "meta", None, 3.5])
-def test_an_unknown_device_names_those_that_are_there(monkeypatch, device):
-    pretend(monkeypatch, None)
-    with pytest.raises(ValueError, match=f"Unknown device {device!r}: this machine has cpu, or say 'auto'"):
-        choose_device(device)
-    with pytest.raises(ValueError, match="Unknown device"):
-        Trainer(model(), reconstruction_loss, device)
-
-
-def test_the_accelerator_is_named_beside_the_cpu(monkeypatch):
-    pretend(monkeypatch, "cuda")
-    with pytest.raises(ValueError, match="Unknown device 'mps': this machine has cpu, cuda"):
-        choose_device("mps")
-
-
-@pytest.mark.skipif(ACCELERATOR is None, reason="needs an accelerator")
-def test_a_device_number_beyond_those_that_are_there_is_refused():
-    with pytest.raises(ValueError, match="Unknown device"):
-        choose_device(f"{ACCELERATOR.type}:{torch.accelerator.device_count()}")
-
-
 def test_the_accelerator_trains_as_the_cpu_does():
     if ACCELERATOR is None:
         pytest.skip("needs an accelerator")
@@ -647,6 +783,18 @@ def test_an_unknown_precision_lists_the_known_ones(precision):
         Trainer(model(), reconstruction_loss, "cpu", precision)
 
 
+@pytest.mark.parametrize("given", [None, 1.5, [1.0, 2.0]], ids=["nothing", "a number", "a list"])
+def test_a_loss_that_is_no_tensor_is_named(given):
+    sentence = f"The loss of the VAE must give one number an image, .*got an object of class {type(given).__name__}"
+    with pytest.raises(ValueError, match=sentence):
+        fit(Trainer(small_vae(), lambda vae, x: given, "cpu"))
+
+
+def test_a_loss_that_is_a_whole_elbo_is_named():
+    with pytest.raises(ValueError, match=r"The loss of the VAE must give .*\(4,\); got an object of class Elbo\."):
+        fit(Trainer(small_vae(), elbo, "cpu"))
+
+
 @pytest.mark.parametrize(("reduce", "shape"), [(torch.mean, "()"), (lambda losses: losses[:, None], "(4, 1)")])
 def test_a_loss_that_is_not_one_number_an_image_is_named(reduce, shape):
     with pytest.raises(ValueError, match=r"one number an image, shape \(4,\); got") as caught:
@@ -667,31 +815,3 @@ def test_validation_has_labels_when_the_training_has(y, validation):
         Trainer(model(), lambda ae, x, *y: reconstruction_loss(ae, x), "cpu").fit(
             images(), y, epochs=1, batch_size=4, validation=validation, progress=False
         )
-
-
-def test_a_device_number_that_is_not_there_is_refused(monkeypatch):
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: torch.device("cuda"))
-    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2)
-    assert training.choose_device("cuda:1") == torch.device("cuda:1")
-    with pytest.raises(ValueError, match="Unknown device 'cuda:2'"):
-        training.choose_device("cuda:2")
-
-
-def test_the_random_state_is_the_devices_own_where_there_is_one(monkeypatch):
-    class Device:
-        state = torch.tensor([7])
-
-        def get_rng_state(self):
-            return self.state.clone()
-
-        def set_rng_state(self, state):
-            self.state = state.clone()
-
-        def manual_seed(self, seed):
-            self.state = torch.tensor([seed])
-
-    fake, before = Device(), torch.get_rng_state()
-    monkeypatch.setattr(torch, "get_device_module", lambda device: fake)
-    with checkpoint.own_random_state(torch.device("mps"), 3):
-        assert fake.state == 3 and not torch.equal(torch.get_rng_state(), before)
-    assert fake.state == 7 and torch.equal(torch.get_rng_state(), before)
