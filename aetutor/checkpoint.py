@@ -86,7 +86,7 @@ def write_whole(path: str | Path, write: Callable[[BinaryIO], Any]) -> None:
         raise
 
 
-def copy_to_cpu(value):
+def copy_to_cpu(value: Any) -> Any:
     """A copy of tensors on the CPU, through dicts and lists; anything else as it is."""
     if isinstance(value, Tensor):
         return value.detach().cpu().clone()

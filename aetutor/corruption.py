@@ -70,7 +70,7 @@ def moments(kind: str, level: float, mean: float, mean_square: float) -> tuple[f
     return scale, offset, max(variance, 0.0) ** 0.5
 
 
-def _draw(sampler, x: Tensor, generator: torch.Generator | None) -> Tensor:
+def _draw(sampler: Callable[..., Tensor], x: Tensor, generator: torch.Generator | None) -> Tensor:
     """Random numbers of x's shape, drawn on the generator's device (on x's without one)."""
     device = x.device if generator is None else generator.device
     return sampler(x.shape, generator=generator, device=device, dtype=x.dtype).to(x.device)

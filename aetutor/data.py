@@ -6,12 +6,15 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from aetutor.distributions import validating
+
+Labels = Tensor | np.ndarray | Sequence[int]  # class indices
 
 MNIST_DIR = Path(__file__).parent / "mnist"
 DEFAULT_ROOT = Path.home() / ".cache" / "aetutor"
@@ -40,12 +43,12 @@ class ImageData:
     test_y: Tensor
     class_names: tuple[str, ...]
 
-    def to(self, device) -> "ImageData":
+    def to(self, device: str | torch.device) -> "ImageData":
         """The same data on another device."""
         moved = {key: getattr(self, key).to(device) for key in ("train_x", "train_y", "test_x", "test_y")}
         return replace(self, **moved)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"{self.name}: {len(self.train_x):,} training and {len(self.test_x):,} test images of shape "
             f"{tuple(self.train_x.shape[1:])}, {len(self.class_names)} classes"
@@ -118,7 +121,7 @@ def unit_images(images: Tensor) -> Tensor:
     return to_unit(images) if images.dtype == torch.uint8 else images.float().clamp(0, 1)
 
 
-def one_hot(y: Tensor, num_classes: int) -> Tensor:
+def one_hot(y: Labels, num_classes: int) -> Tensor:
     """Labels `(…,)`, a tensor, a list or an array of integers -> float32 `(…, num_classes)`, a 1 at the label's place.
 
     Raises ValueError for labels that are not integers in 0…num_classes-1.
@@ -132,7 +135,7 @@ def one_hot(y: Tensor, num_classes: int) -> Tensor:
     return torch.nn.functional.one_hot(labels, num_classes).float()
 
 
-def as_labels(y: Tensor | np.ndarray | Sequence[int], num_classes: int | None = None) -> Tensor:
+def as_labels(y: Labels, num_classes: int | None = None) -> Tensor:
     """Labels as a tensor: one of any integer dtype as it is, a list or an array of integers converted.
 
     `num_classes`, where it is known, helps to say what is wrong. Raises ValueError for anything but integers.
@@ -147,7 +150,7 @@ def as_labels(y: Tensor | np.ndarray | Sequence[int], num_classes: int | None = 
     return labels
 
 
-def labels_of(x: Tensor, y: Tensor | np.ndarray | Sequence[int], each: str = "an image") -> Tensor:
+def labels_of(x: Tensor, y: Labels, each: str = "an image") -> Tensor:
     """Labels y as a tensor `(N,)` on the device of x, one for each of x. Raises ValueError for another number."""
     labels = as_labels(y).to(x.device)
     if labels.shape != x.shape[:1]:
@@ -177,7 +180,7 @@ def _bad_images(x: Tensor) -> int:
     return int((~x.isfinite()).reshape(len(x), -1).any(1).sum())
 
 
-def _converted(y) -> Tensor | None:
+def _converted(y: Any) -> Tensor | None:
     """A list or an array as a tensor; None for anything else."""
     if not isinstance(y, (list, tuple, np.ndarray)):
         return None
@@ -249,12 +252,12 @@ def _load_torchvision(name: str, root: Path, download: bool) -> ImageData:
     return ImageData(name, train_x, train_y, test_x, test_y, tuple(train.classes))
 
 
-def _archives(dataset) -> dict[str, str]:
+def _archives(dataset: Any) -> dict[str, str]:
     """The archives of a torchvision data set: file name -> MD5."""
     return dict(dataset.resources) if hasattr(dataset, "resources") else {dataset.filename: dataset.tgz_md5}
 
 
-def _tensors(dataset) -> tuple[Tensor, Tensor]:
+def _tensors(dataset: Any) -> tuple[Tensor, Tensor]:
     images, labels = torch.as_tensor(dataset.data), torch.as_tensor(dataset.targets)
     # grey sets come as (N, H, W), colour sets as (N, H, W, C)
     images = images.unsqueeze(1) if images.dim() == 3 else images.permute(0, 3, 1, 2).contiguous()

@@ -51,7 +51,7 @@ class RandomStream:
         _set_random_state(self.device, self.state)
         return self
 
-    def __exit__(self, *_error) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.state = _random_state(self.device)
         _set_random_state(self.device, self.outside)
 

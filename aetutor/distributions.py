@@ -43,12 +43,12 @@ class BinaryPixels(Bernoulli):
     and 1, and for images of another shape or dtype.
     """
 
-    arg_constraints: ClassVar[dict[str, Any]] = {}
+    arg_constraints: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
 
     def __init__(self, logits: Tensor):
         super().__init__(logits=logits)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Distribution:
         return BinaryPixels(self.logits.expand(batch_shape))
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -75,13 +75,13 @@ class GaussianPixels(Normal):
     Source: notebook 03, equation 3.10. `log_prob` raises ValueError for NaN, and for images of another shape or dtype.
     """
 
-    arg_constraints: ClassVar[dict[str, Any]] = {}
+    arg_constraints: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
 
     def __init__(self, mean: Tensor, sigma: float | Tensor):
         self.sigma = torch.as_tensor(sigma, dtype=mean.dtype, device=mean.device)  # (), or the shape of mean
         super().__init__(mean, self.sigma)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Distribution:
         sigma = self.sigma if self.sigma.dim() == 0 else self.sigma.expand(batch_shape)
         return GaussianPixels(self.loc.expand(batch_shape), sigma)
 
@@ -121,7 +121,7 @@ class ContinuousBernoulliPixels(Distribution):
         self.logits = logits
         super().__init__(logits.shape)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Distribution:
         return ContinuousBernoulliPixels(self.logits.expand(batch_shape))
 
     @property
@@ -150,7 +150,7 @@ class ContinuousBernoulliPixels(Distribution):
         origin, log_scale = self._normaliser()
         return x.flatten(1) @ self.logits.flatten(1).T + (log_scale - self.logits * origin).flatten(1).sum(1)
 
-    def rsample(self, sample_shape=()) -> Tensor:
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
         """By the inverse of the distribution function, for -|a|, where nothing overflows, and mirrored for a > 0."""
         shape = self._extended_shape(torch.Size(sample_shape))
         u = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
@@ -177,7 +177,7 @@ class LogVarNormal(Normal):
         # sigma = exp(log_var / 2), since log_var = log sigma²
         super().__init__(mu, (log_var / 2).exp(), validate_args=False)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: Any, _instance: Any = None) -> Distribution:
         return LogVarNormal(self.loc.expand(batch_shape), self.log_var.expand(batch_shape))
 
 

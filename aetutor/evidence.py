@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent
 
-from aetutor.data import check_images, labels_of
+from aetutor.data import Labels, check_images, labels_of
 from aetutor.distributions import validation
-from aetutor.objectives import check_samples, importance_weights, log_prior, posterior
+from aetutor.objectives import Model, check_samples, importance_weights, log_prior, posterior
 from aetutor.quadrature import Guess, log_integrals
 
 CODES = 20_000  # decoded at a time: 63 MB for 784 pixels
@@ -27,7 +27,7 @@ class Evidence(NamedTuple):
 
 
 @torch.no_grad()
-def log_likelihoods(model, x: Tensor, z: Tensor, y=None) -> Tensor:
+def log_likelihoods(model: Model, x: Tensor, z: Tensor, y: Labels | None = None) -> Tensor:
     """log p(x|z) for all pairs of images and codes: `(B, C, H, W)` and `(G, K)` -> `(B, G)` nats.
 
     For a conditional model log p(x|z, y): `y` has a label for each code, `(G,)`. Raises ValueError for images that the
@@ -40,21 +40,21 @@ def log_likelihoods(model, x: Tensor, z: Tensor, y=None) -> Tensor:
 
 
 @torch.no_grad()
-def log_joint(model, x: Tensor, z: Tensor, y=None) -> Tensor:
+def log_joint(model: Model, x: Tensor, z: Tensor, y: Labels | None = None) -> Tensor:
     """log p(x, z) = log p(x|z) + log p(z) for all pairs: `(B, C, H, W)` and `(G, K)` -> `(B, G)` nats.
 
     For a conditional model log p(x, z|y): `y` has a label for each image, `(B,)`. The pixels' values are not checked.
     """
     if y is None:
         return _table(model, x, z) + log_prior(z)
-    table = x.new_empty(len(x), len(z))
+    y, table = labels_of(x, y), x.new_empty(len(x), len(z))
     for label in y.unique():
         table[y == label] = _table(model, x[y == label], z, label.expand(len(z)))
     return table + log_prior(z)
 
 
 @torch.no_grad()
-def log_px_importance(model, x: Tensor, samples: int, y=None) -> Tensor:
+def log_px_importance(model: Model, x: Tensor, samples: int, y: Labels | None = None) -> Tensor:
     """log p(x) by importance sampling from q(z|x), images `(N, C, H, W)` -> `(N,)` nats, in bounded memory.
 
     The importance-weighted bound with many samples: on average too low, and by much where q misses a part of the
@@ -74,7 +74,7 @@ def log_px_importance(model, x: Tensor, samples: int, y=None) -> Tensor:
 
 
 @torch.no_grad()
-def log_px_quadrature(model, x: Tensor, y=None, tolerance: float = 0.01) -> Evidence:
+def log_px_quadrature(model: Model, x: Tensor, y: Labels | None = None, tolerance: float = 0.01) -> Evidence:
     """log p(x) = log ∫ p(x|z) p(z) dz and the ELBO by sums over a grid, for models with two latent dimensions.
 
     Images `(N, C, H, W)` -> `(N,)` nats each; with labels y `(N,)`, of a conditional model, log p(x|y). `error` is how
@@ -95,7 +95,9 @@ def log_px_quadrature(model, x: Tensor, y=None, tolerance: float = 0.01) -> Evid
 
 
 @torch.no_grad()
-def posterior_grid(model, x: Tensor, y=None, radius: float = 4.0, points: int = 200) -> tuple[Tensor, Tensor]:
+def posterior_grid(
+    model: Model, x: Tensor, y: Labels | None = None, radius: float = 4.0, points: int = 200
+) -> tuple[Tensor, Tensor]:
     """The true posterior p(z|x) on a square, for models with two latent dimensions.
 
     Images `(N, C, H, W)` -> (axis `(P,)`, log densities `(N, P, P)` in nats, z_1 along the rows): from -radius to
@@ -113,7 +115,7 @@ def posterior_grid(model, x: Tensor, y=None, radius: float = 4.0, points: int = 
 
 
 @torch.no_grad()
-def active_units(model, x: Tensor, y=None, threshold: float = 0.01) -> int:
+def active_units(model: Model, x: Tensor, y: Labels | None = None, threshold: float = 0.01) -> int:
     """How many latent dimensions carry information: those whose posterior mean varies over the images.
 
     A unit counts where the variance of mu_k over images x `(N, C, H, W)` is above `threshold`. A conditional model is
@@ -129,7 +131,7 @@ def active_units(model, x: Tensor, y=None, threshold: float = 0.01) -> int:
     return int((mu.var(0) > threshold).sum())
 
 
-def _enter(model, x: Tensor, y) -> tuple[Tensor | None, Independent]:
+def _enter(model: Model, x: Tensor, y: Labels | None) -> tuple[Tensor | None, Independent]:
     """The door of what takes images: the labels as a tensor, and q(z|x), once all of them are seen to fit the model."""
     check_images(x)
     q_z = posterior(model, x, y)
@@ -138,7 +140,7 @@ def _enter(model, x: Tensor, y) -> tuple[Tensor | None, Independent]:
     return y, q_z
 
 
-def _check_pixels(model, x: Tensor, z: Tensor, y: Tensor | None) -> None:
+def _check_pixels(model: Model, x: Tensor, z: Tensor, y: Tensor | None) -> None:
     """Raise the likelihood's own ValueError for images that it does not take: all of them, given one code."""
     with validation(True):
         model.decode(z[:1], None if y is None else y[:1]).log_prob(x)
@@ -152,9 +154,9 @@ def _check_plane(q_z: Independent) -> None:
         )
 
 
-def _table(model, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
-    parts = [model.decode(code, label).base_dist.log_prob_table(x) for code, label in _batches(z, y, CODES)]
-    return torch.cat(parts, dim=1)
+def _table(model: Model, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
+    tables = (model.decode(code, label).base_dist.log_prob_table for code, label in _batches(z, y, CODES))
+    return torch.cat([table(x) for table in tables], dim=1)
 
 
 def _batches(x: Tensor, y: Tensor | None, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:

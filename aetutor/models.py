@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
 from aetutor import checkpoint
-from aetutor.data import one_hot
+from aetutor.data import Labels, one_hot
 from aetutor.distributions import diagonal_gaussian
 from aetutor.likelihoods import make_likelihood
 from aetutor.networks import mlp
@@ -60,7 +60,7 @@ class Autoencoder(nn.Module):
         self.encoder = mlp(pixels + label, *hidden, self.numbers_per_code * latent_dim)
         self.decoder = mlp(latent_dim + label, *reversed(hidden), self.likelihood.out_features)
 
-    def encode(self, x: Tensor, y=None) -> Any:
+    def encode(self, x: Tensor, y: Labels | None = None) -> Tensor:
         """Images `(…, C, H, W)` -> codes `(…, K)`.
 
         Raises ValueError for images of another shape or dtype, and for labels y, which this model does not take.
@@ -68,7 +68,7 @@ class Autoencoder(nn.Module):
         self._check_images(x)
         return self.encoder(self._beside_label(x.flatten(-3), y))
 
-    def decode(self, z: Tensor, y=None) -> Distribution:
+    def decode(self, z: Tensor, y: Labels | None = None) -> Distribution:
         """Codes `(…, K)` -> p(x|z), a distribution over images `(…, C, H, W)`.
 
         Raises ValueError for codes of another size or dtype, and for labels y where the model takes none.
@@ -76,11 +76,11 @@ class Autoencoder(nn.Module):
         self._check_codes(z)
         return self.likelihood(self.decoder(self._beside_label(z, y)))
 
-    def reconstruct(self, x: Tensor, y=None) -> Tensor:
+    def reconstruct(self, x: Tensor, y: Labels | None = None) -> Tensor:
         """Images `(…, C, H, W)` -> x_hat = g(f(x)), the mean of p(x|z) at the image's own code, same shape."""
         return self.decode(self.encode(x, y), y).mean
 
-    def forward(self, x: Tensor, y=None) -> Tensor:
+    def forward(self, x: Tensor, y: Labels | None = None) -> Tensor:
         """The same as `reconstruct`."""
         return self.reconstruct(x, y)
 
@@ -117,7 +117,7 @@ class Autoencoder(nn.Module):
         shown = {name: value for name, value in self.config().items() if name not in ("latent_dim", "hidden")}
         return ", ".join(f"{name}={value!r}" for name, value in shown.items())
 
-    def _beside_label(self, features: Tensor, y) -> Tensor:
+    def _beside_label(self, features: Tensor, y: Labels | None) -> Tensor:
         """What goes into a network: the features alone, since this model takes no labels."""
         if y is not None:
             raise ValueError(f"{type(self).__name__} takes no labels; got y: leave it out, or take a CVAE.")
@@ -165,7 +165,7 @@ class VAE(Autoencoder):
 
     numbers_per_code = 2  # mu and log_var
 
-    def encode(self, x: Tensor, y=None) -> Independent:
+    def encode(self, x: Tensor, y: Labels | None = None) -> Independent:  # type: ignore[override]
         """Images `(…, C, H, W)` -> q(z|x) = N(mu, diag exp(log_var)), a distribution over codes `(…, K)`.
 
         Raises ValueError for images of another shape or dtype, and for labels y where the model takes none.
@@ -180,7 +180,7 @@ class VAE(Autoencoder):
         zeros = self._weight().new_zeros(self.latent_dim)
         return diagonal_gaussian(zeros, zeros)
 
-    def reconstruct(self, x: Tensor, y=None) -> Tensor:
+    def reconstruct(self, x: Tensor, y: Labels | None = None) -> Tensor:
         """Images `(…, C, H, W)` -> the mean of p(x|z) at z = mu, the mean of q(z|x), same shape."""
         return self.decode(self.encode(x, y).mean, y).mean
 
@@ -215,7 +215,7 @@ class CVAE(VAE):
         self.num_classes = num_classes  # before the networks are made: it is part of their size
         super().__init__(latent_dim, hidden, image_shape, likelihood, sigma)
 
-    def sample(self, y, generator: torch.Generator | None = None) -> Tensor:  # type: ignore[override]
+    def sample(self, y: Labels, generator: torch.Generator | None = None) -> Tensor:  # type: ignore[override]
         """A new image of each label's class, the mean of p(x|z, y) for z from the prior: `(…,)` -> `(…, C, H, W)`."""
         shape = self._one_hot(y).shape[:-1]
         return self.decode(self._standard_normal(shape, generator), y).mean
@@ -223,7 +223,7 @@ class CVAE(VAE):
     def config(self) -> dict[str, Any]:
         return super().config() | {"num_classes": self.num_classes}
 
-    def _beside_label(self, features: Tensor, y) -> Tensor:
+    def _beside_label(self, features: Tensor, y: Labels | None) -> Tensor:
         """What goes into a network: features `(…, F)` and labels that broadcast to `(…,)` -> `[features; e_y]`."""
         e_y, batch = self._one_hot(y).to(features), tuple(features.shape[:-1])
         given = tuple(e_y.shape[:-1])
@@ -235,7 +235,7 @@ class CVAE(VAE):
             )
         return torch.cat([features, e_y.expand(*batch, -1)], -1)
 
-    def _one_hot(self, y) -> Tensor:
+    def _one_hot(self, y: Labels | None) -> Tensor:
         if y is None or isinstance(y, (int, float)):
             raise ValueError(
                 f"A {type(self).__name__} needs the labels y, a tensor of class indices such as load('mnist').train_y, "

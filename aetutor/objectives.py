@@ -3,16 +3,27 @@ trainer's, or yours."""
 
 from collections.abc import Callable
 from math import log, pi
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
+from aetutor.data import Labels
 from aetutor.distributions import LogVarNormal
 
 
-def reconstruction_loss(model, x: Tensor) -> Tensor:
+class Model(Protocol):
+    """What is asked of a model, here and in `evidence`: one call signature, also where there are no labels."""
+
+    def encode(self, x: Tensor, y: Labels | None = None) -> Any:
+        """Images `(…, C, H, W)` -> their codes `(…, K)`, or a distribution q(z|x) over them."""
+
+    def decode(self, z: Tensor, y: Labels | None = None) -> Any:
+        """Codes `(…, K)` -> p(x|z), a distribution over images `(…, C, H, W)`."""
+
+
+def reconstruction_loss(model: Model, x: Tensor) -> Tensor:
     """L(x, x_hat) = -log p(x | z = f(x)), with x_hat = g(f(x)): images `(B, C, H, W)` -> `(B,)` nats.
 
     With a Bernoulli likelihood this is the cross-entropy (equation 1.1), with a Gaussian
@@ -23,7 +34,7 @@ def reconstruction_loss(model, x: Tensor) -> Tensor:
     return -model.decode(code(model, x)).log_prob(x)
 
 
-def denoising_loss(model, x: Tensor, corrupt: Callable[[Tensor], Tensor], samples: int = 1) -> Tensor:
+def denoising_loss(model: Model, x: Tensor, corrupt: Callable[[Tensor], Tensor], samples: int = 1) -> Tensor:
     """The mean of -log p(x | z = f(x_tilde)) over S corruptions x_tilde of each image.
 
     Images `(B, C, H, W)` -> `(B,)` nats: a Monte Carlo estimate, unbiased for any S,
@@ -62,7 +73,7 @@ def log_prior(z: Tensor) -> Tensor:
     return -0.5 * (z.square() + log(2 * pi)).sum(-1)
 
 
-def elbo(model, x: Tensor, y=None, samples: int = 1, beta: float = 1.0) -> Elbo:
+def elbo(model: Model, x: Tensor, y: Labels | None = None, samples: int = 1, beta: float = 1.0) -> Elbo:
     """log p(x) >= E_q[log p(x|z)] - KL(q(z|x) ‖ p(z)), the expectation by S samples of z: `(B, C, H, W)` -> `(B,)`.
 
     Unbiased for any S, and differentiable through the samples. `beta` weighs the KL (Higgins et al. 2017); 1 is the
@@ -78,7 +89,7 @@ def elbo(model, x: Tensor, y=None, samples: int = 1, beta: float = 1.0) -> Elbo:
     return Elbo(log_px_z - beta * kl, log_px_z, kl)
 
 
-def importance_weighted_bound(model, x: Tensor, y=None, samples: int = 1) -> Tensor:
+def importance_weighted_bound(model: Model, x: Tensor, y: Labels | None = None, samples: int = 1) -> Tensor:
     """log (1/S) Σ_s p(x|z_s) p(z_s) / q(z_s|x) for S = `samples` draws from q(z|x): `(B, C, H, W)` -> `(B,)` nats.
 
     Its mean rises with S from the ELBO towards log p(x). `y` are labels `(B,)`, for a conditional model. Source: Burda
@@ -87,7 +98,7 @@ def importance_weighted_bound(model, x: Tensor, y=None, samples: int = 1) -> Ten
     return importance_weights(model, x, y, samples).logsumexp(0) - log(samples)
 
 
-def importance_weights(model, x: Tensor, y=None, samples: int = 1) -> Tensor:
+def importance_weights(model: Model, x: Tensor, y: Labels | None = None, samples: int = 1) -> Tensor:
     """log p(x|z) + log p(z) - log q(z|x) for `samples` draws z from q(z|x): `(B, C, H, W)` -> `(S, B)` nats."""
     check_samples(samples)
     q_z = posterior(model, x, y)
@@ -101,7 +112,7 @@ def check_samples(samples: int) -> None:
         raise ValueError(f"samples is how many draws to average over, a whole number, 1 or more; got {samples}.")
 
 
-def code(model, x: Tensor, y=None) -> Tensor:
+def code(model: Model, x: Tensor, y: Labels | None = None) -> Tensor:
     """The code of each image. Raises ValueError for a model whose `encode` gives a distribution q(z|x)."""
     z = model.encode(x, y)
     if isinstance(z, Distribution):
@@ -112,7 +123,7 @@ def code(model, x: Tensor, y=None) -> Tensor:
     return z
 
 
-def posterior(model, x: Tensor, y=None) -> Independent:
+def posterior(model: Model, x: Tensor, y: Labels | None = None) -> Independent:
     """q(z|x), or q(z|x, y) where there are labels. Raises ValueError for a model whose `encode` gives no Gaussian."""
     q_z = model.encode(x, y)
     if not isinstance(getattr(q_z, "base_dist", None), LogVarNormal):

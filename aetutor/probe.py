@@ -1,6 +1,6 @@
 """A probe: how well a class can be read from codes."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -49,10 +49,10 @@ def fit_probe(
     return Probe((logits.argmax(1) == test_y).sum().item() / len(test_y), cross_entropy(logits, test_y).item())
 
 
-def _fit_linear(classifier, z, y):
+def _fit_linear(classifier: Any, z: Tensor, y: Tensor) -> None:
     optimizer = torch.optim.LBFGS(classifier.parameters(), max_iter=500, line_search_fn="strong_wolfe")
 
-    def loss():
+    def loss() -> Tensor:
         optimizer.zero_grad()
         # the mean of -log p(y|z), and ‖W‖² / 2N, which keeps W finite where the classes do not overlap
         value = cross_entropy(classifier(z), y) + classifier[0].weight.square().sum() / (2 * len(z))
@@ -62,7 +62,7 @@ def _fit_linear(classifier, z, y):
     optimizer.step(loss)
 
 
-def _check_codes(z, y, like):
+def _check_codes(z: Tensor, y: Tensor, like: Tensor) -> None:
     if (
         z.dim() != 2
         or z.shape[1] != like.shape[1]

@@ -1,17 +1,19 @@
 """The trainer: minibatch gradient descent on the mean of a loss over the empirical distribution."""
 
+import copy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from aetutor import checkpoint as checkpoints
-from aetutor.data import bytes_to_unit, check_images
+from aetutor.data import Labels, bytes_to_unit, check_images
 from aetutor.devices import RandomStream, choose_device
 from aetutor.distributions import validating, validation
 
@@ -36,13 +38,13 @@ class History:
         """How many whole epochs there were."""
         return len(self.train_loss)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Any = None) -> Any:
         """Draw the losses over the epochs; returns the matplotlib Axes."""
         from aetutor import plots
 
         return plots.history(self, ax=ax)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         if not self.epochs:
             return "History: no whole epoch yet"
         validation = f", validation loss {self.validation_loss[-1]:.2f}" if self.validation_loss else ""
@@ -76,6 +78,7 @@ class Trainer:
     Raises ValueError for a device that is not there, or another precision.
     """
 
+    settings: dict[str, Any]  # of the run: a checkpoint must have the same
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
 
@@ -96,7 +99,7 @@ class Trainer:
     def epochs(
         self,
         x: Tensor,
-        y=None,
+        y: Labels | None = None,
         *,
         epochs: int,
         batch_size: int = 128,
@@ -124,7 +127,15 @@ class Trainer:
         x, y = self._start(x, y, epochs, batch_size, lr)
         yield from self._loop(x, y, epochs, batch_size, prepare or bytes_to_unit)
 
-    def _loop(self, x, y, epochs, batch_size, prepare, each_step=None) -> Iterator[History]:
+    def _loop(
+        self,
+        x: Tensor,
+        y: Tensor | None,
+        epochs: int,
+        batch_size: int,
+        prepare: Callable[[Tensor], Tensor],
+        each_step: Callable[[Tensor], None] | None = None,
+    ) -> Iterator[History]:
         while self.history.epochs < epochs:
             began, total = time.perf_counter(), torch.zeros((), device=self.device)
             self.model.train()
@@ -144,13 +155,13 @@ class Trainer:
     def fit(
         self,
         x: Tensor,
-        y=None,
+        y: Labels | None = None,
         *,
         epochs: int,
         batch_size: int = 128,
         lr: float = 2e-3,
         prepare: Callable[[Tensor], Tensor] | None = None,
-        validation=None,
+        validation: Tensor | tuple[Tensor, Labels] | None = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
         progress: bool = True,
@@ -199,7 +210,7 @@ class Trainer:
     def mean_loss(
         self,
         x: Tensor,
-        y=None,
+        y: Labels | None = None,
         *,
         prepare: Callable[[Tensor], Tensor] | None = None,
         batch_size: int = 1000,
@@ -215,14 +226,15 @@ class Trainer:
         prepare = prepare or bytes_to_unit
         return sum(self._losses(prepare(images), *labels).sum().item() for images, *labels in batches) / len(x)
 
-    def _start(self, x, y, epochs, batch_size, lr) -> tuple[Tensor, Tensor | None]:
+    def _start(
+        self, x: Tensor, y: Labels | None, epochs: int, batch_size: int, lr: float
+    ) -> tuple[Tensor, Tensor | None]:
         """Check the settings and begin a run: a fresh history, Adam and schedule; the data go to the device."""
         x, y = _checked_data("x", x, y)
         _check_settings(x, epochs, batch_size, lr)
         weights = list(self.model.parameters())
-        sizes = [tuple(weight.shape) for weight in weights]
         self.settings = {"images": len(x), "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": self.seed}
-        self.settings["weights"] = sizes
+        self.settings |= {"weights": [tuple(weight.shape) for weight in weights]}
         self.optimizer = torch.optim.Adam(weights, lr=lr, fused=self.device.type in ("cpu", "cuda"))
         steps = epochs * -(-len(x) // batch_size)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, lr, total_steps=steps)
@@ -242,7 +254,7 @@ class Trainer:
             )
         return losses
 
-    def _validation_loss(self, validation, prepare) -> float:
+    def _validation_loss(self, validation: Any, prepare: Callable[[Tensor], Tensor] | None) -> float:
         with RandomStream(self.device, self.seed):
             loss = self.mean_loss(*_as_tuple(validation), prepare=prepare)
         if not isfinite(loss):
@@ -252,7 +264,7 @@ class Trainer:
             )
         return loss
 
-    def _after_step(self, step: int, total: Tensor, losses: Tensor, each_step) -> None:
+    def _after_step(self, step: int, total: Tensor, losses: Tensor, each_step: Callable[[Tensor], None] | None) -> None:
         if (step + 1) % CHECK_EVERY == 0:
             self._check_finite(total, step)
         if each_step is not None:
@@ -264,11 +276,11 @@ class Trainer:
         self.history.train_loss.append(loss)
         self.history.seconds.append(seconds)
 
-    def _check_finite(self, value, step: int) -> None:
+    def _check_finite(self, value: Tensor | float, step: int) -> None:
         if not isfinite(value):
             raise TrainingDiverged(
-                f"The loss or a weight is not finite in epoch {self.history.epochs + 1}, by step {step + 1}, at learning "
-                f"rate {self.schedule.get_last_lr()[0]:.3g}: look for NaN in the images, or lower lr."
+                f"The loss or a weight is not finite in epoch {self.history.epochs + 1}, by step {step + 1}, at "
+                f"learning rate {self.schedule.get_last_lr()[0]:.3g}: look for NaN in the images, or lower lr."
             )
 
     def _state(self) -> dict:
@@ -283,7 +295,7 @@ class Trainer:
         }
         return checkpoints.copy_to_cpu(state)
 
-    def _checked(self, state: dict, path) -> dict:
+    def _checked(self, state: dict, path: str | Path) -> dict:
         """The checkpoint's state, if it belongs to this run; ValueError if it does not, before anything is changed."""
         if not {"settings", *self._state()} <= state.keys():
             raise ValueError(f"{path} is not a checkpoint of a training run; give another file, or resume=False.")
@@ -298,7 +310,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
-        self.history = History(**{k: list(v) if isinstance(v, list) else v for k, v in state["history"].items()})
+        self.history = History(**copy.deepcopy(state["history"]))
         self.random.state = state["random"]
 
 
@@ -316,7 +328,7 @@ class _Bar:
     def __enter__(self) -> "_Bar":
         return self
 
-    def __exit__(self, *_error) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.bar.close()
 
     def step(self, losses: Tensor) -> None:
@@ -329,7 +341,7 @@ class _Bar:
         self.bar.update()
 
 
-def _checked_data(name: str, x, y) -> tuple[Tensor, Tensor | None]:
+def _checked_data(name: str, x: Tensor, y: Labels | None) -> tuple[Tensor, Tensor | None]:
     """Images and labels as tensors. Raises ValueError for none, for NaN, and for labels of another number."""
     check_images(x, name)
     if y is not None and len(y) != len(x):
@@ -337,7 +349,7 @@ def _checked_data(name: str, x, y) -> tuple[Tensor, Tensor | None]:
     return x, None if y is None else torch.as_tensor(y)
 
 
-def _check_settings(x, epochs, batch_size, lr) -> None:
+def _check_settings(x: Tensor, epochs: int, batch_size: int, lr: float) -> None:
     if not isinstance(epochs, int) or epochs < 1:
         raise ValueError(f"epochs must be an integer, at least 1; got {epochs!r}.")
     if not isinstance(batch_size, int) or not 1 <= batch_size <= len(x):
@@ -346,7 +358,7 @@ def _check_settings(x, epochs, batch_size, lr) -> None:
         raise ValueError(f"lr, the learning rate, must be positive and finite; got {lr!r}.")
 
 
-def _check_watching(x, y, validation, checkpoint, resume) -> None:
+def _check_watching(x: Tensor, y: Tensor | None, validation: Any, checkpoint: str | Path | None, resume: bool) -> None:
     if resume and checkpoint is None:
         raise ValueError("resume=True needs checkpoint=…, the file to go on from.")
     if validation is None:
@@ -361,5 +373,5 @@ def _check_watching(x, y, validation, checkpoint, resume) -> None:
         )
 
 
-def _as_tuple(validation) -> tuple:
+def _as_tuple(validation: Any) -> tuple:
     return tuple(validation) if isinstance(validation, (tuple, list)) else (validation,)

@@ -2,6 +2,7 @@
 
 import inspect
 import textwrap
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,11 +11,11 @@ from torch import Tensor
 
 def verify(
     number: str,
-    lhs,
-    rhs,
+    lhs: Any,
+    rhs: Any,
     *,
     atol: float | None = None,
-    standard_errors=None,
+    standard_errors: Any = None,
     within: float = 4.0,
     meaning: str = "",
     unit: str = "nats",
@@ -33,8 +34,9 @@ def verify(
         unit: of both sides; "" for numbers without one.
 
     Raises: AssertionError when the sides differ, with the same facts. ValueError for a check that means nothing: NaN or
-    infinity, shapes that do not match, or a tolerance no smaller than the larger side, so that it could not fail. (So a
-    side that is 0 needs another one that is not: restate "a - b = 0" as "a = b".)
+    infinity, shapes that do not match, or a tolerance no smaller than the larger side, so that it could not fail; with
+    a list of tolerances, if one of them is so wide. (So a side that is 0 needs another one that is not: restate
+    "a - b = 0" as "a = b".)
     """
     if (atol is None) == (standard_errors is None):
         raise ValueError(f"verify({number!r}): give either atol=… or standard_errors=…, one of the two.")
@@ -45,15 +47,11 @@ def verify(
             "reduce both to the same shape."
         )
     error = _tolerance(number, atol if standard_errors is None else standard_errors, lhs.shape)
+    of_each = error.dim() > 0  # an entry has a tolerance of its own
+    error = error.expand(lhs.shape)
     tolerance = error if standard_errors is None else within * error
     larger = torch.maximum(lhs.abs(), rhs.abs())
-    if (tolerance >= larger).all():
-        narrowest = (tolerance - larger).argmin()
-        wide, side = tolerance.flatten()[narrowest], larger.flatten()[narrowest]
-        raise ValueError(
-            f"verify({number!r}): a tolerance of {wide:.3g} is no smaller than the larger side, "
-            f"{side:.3g}: this check could not fail. Tighten it, or compare larger numbers."
-        )
+    _check_it_can_fail(number, tolerance, larger, of_each)
     difference = (lhs - rhs).abs()
     worst = (difference / tolerance).nan_to_num(0.0).argmax()  # 0 / 0: equal, as it must be
     left, right, gap, allowed, one_error = (t.flatten()[worst].item() for t in (lhs, rhs, difference, tolerance, error))
@@ -72,7 +70,20 @@ def verify(
     print(line)
 
 
-def to_tensor(value) -> Tensor | None:
+def _check_it_can_fail(number: str, tolerance: Tensor, larger: Tensor, of_each: bool) -> None:
+    """Raise ValueError for a tolerance that no error reaches: in all entries, or in one that has one of its own."""
+    too_wide = tolerance >= larger
+    if not too_wide.all() and not (of_each and (too_wide & (tolerance > 0)).any()):
+        return
+    entry = int((tolerance - larger).argmax() if of_each else (tolerance - larger).argmin())
+    where = f"for entry {entry} of {larger.numel():,} " if of_each and larger.numel() > 1 else ""
+    raise ValueError(
+        f"verify({number!r}): {where}a tolerance of {tolerance.flatten()[entry]:.3g} is no smaller than the larger "
+        f"side, {larger.flatten()[entry]:.3g}: this check could not fail. Tighten it, or compare larger numbers."
+    )
+
+
+def to_tensor(value: Any) -> Tensor | None:
     """A number, a list, an array or a tensor as a float64 tensor on the CPU; None for anything else."""
     if isinstance(value, Tensor):
         return None if value.is_complex() else value.detach().cpu().double()
@@ -85,7 +96,7 @@ def to_tensor(value) -> Tensor | None:
     return torch.from_numpy(array.astype(np.float64)) if array.dtype.kind in "biuf" else None
 
 
-def _side(number: str, name: str, value) -> Tensor:
+def _side(number: str, name: str, value: Any) -> Tensor:
     tensor = to_tensor(value)
     if tensor is None or tensor.numel() == 0:
         raise ValueError(
@@ -97,17 +108,17 @@ def _side(number: str, name: str, value) -> Tensor:
     return tensor
 
 
-def _tolerance(number: str, value, shape) -> Tensor:
+def _tolerance(number: str, value: Any, shape: torch.Size) -> Tensor:
     tensor = to_tensor(value)
     if tensor is None or not tensor.isfinite().all() or (tensor < 0).any() or tensor.shape not in (shape, ()):
         raise ValueError(
             f"verify({number!r}): the tolerance must be a finite number that is not negative, or one for "
             f"each entry of the sides; got {value!r}."
         )
-    return tensor.expand(shape)
+    return tensor
 
 
-def show_source(*objects) -> None:
+def show_source(*objects: Any) -> None:
     """Display the package's own code of functions or classes, highlighted, in a notebook."""
     from IPython.display import Markdown, display
 

@@ -187,6 +187,24 @@ def test_code_scatter_has_a_title_and_a_reach_when_asked():
     assert (told.get_xlim(), told.get_ylim()) == ((-4, 4), (-4, 4))
 
 
+@pytest.mark.parametrize("draw", [plots.code_scatter, lambda codes, labels: plots.code_map(codes, labels, 3.0, 50)])
+def test_codes_of_another_size_are_refused_by_both_drawings(draw):
+    for codes, labels in (
+        (torch.zeros(4, 3), torch.zeros(4)),
+        (torch.zeros(4, 1), torch.zeros(4)),
+        (torch.zeros(4), torch.zeros(4)),
+        (torch.zeros(4, 2), torch.zeros(5)),
+    ):
+        with pytest.raises(ValueError, match=r"two-dimensional codes \(N, 2\) and a label for each, .*codes\[:, :2\]"):
+            draw(codes, labels)
+
+
+def test_codes_may_be_arrays_carry_gradients_and_lie_in_lists():
+    codes = torch.tensor([[0.5, -1.0], [1.0, 1.0]], requires_grad=True)
+    maps = [plots.code_map(c, [1, 2], 3.0, 60) for c in (codes, codes.detach().numpy(), codes.tolist())]
+    assert torch.equal(maps[0], maps[1]) and torch.equal(maps[0], maps[2])
+
+
 def inked(picture):
     """Where a map (3, side, side) is not white, (side, side)."""
     return (picture.numpy() < 0.8).any(0)

@@ -591,17 +591,15 @@ def documented_loops():
 def test_the_documented_loops_run():
     snapshot, stop, warmup = documented_loops()
     assert all(len(loop.splitlines()) == 3 for loop in (snapshot, stop, warmup))
-    x, vae = images(40).repeat(5, 1, 1, 1), small_vae()
-    whole = fit(Trainer(vae, vae_loss, "cpu"), x, epochs=50, batch_size=128)
-    middle = sorted(whole.train_loss)[25]  # moved to 110, where the example stops
-    vae = small_vae()
-    names = {"x": x, "model": vae, "trainer": Trainer(vae, lambda vae, x: vae_loss(vae, x) - middle + 110, "cpu")}
+    x, vae = images(200), small_vae()
+    names = {"x": x, "model": vae, "trainer": Trainer(vae, vae_loss, "cpu")}
     exec(snapshot, names)
     assert [codes.shape for codes in names["codes"]] == [(200, 2)] * 3
     assert not torch.equal(names["codes"][0], names["codes"][2])
+    falling = names["trainer"]
+    falling.loss = lambda vae, x: 0 * vae_loss(vae, x) + 115 - 2 * falling.history.epochs
     exec(stop, names)
-    assert names["history"].epochs < 50 and names["history"].train_loss[-1] < 110
-    assert all(loss >= 110 for loss in names["history"].train_loss[:-1])
+    assert names["history"].train_loss == [115, 113, 111, 109]
     betas = []
 
     def loss(model, x):

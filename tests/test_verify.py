@@ -171,6 +171,9 @@ def test_shapes_are_never_broadcast(left, right):
         (1.0, 1.0, {"standard_errors": 0.25}),
         ([1.0, 2.0], [1.0, 2.0], {"atol": 2.0}),
         ([1.0, 2.0], [1.0, 2.0], {"standard_errors": [0.25, 0.5]}),
+        ([1.0, 100.0], [1.0, 100.0], {"atol": [1e-6, 200.0]}),
+        ([1.0, 100.0], [1.0, 100.0], {"atol": [10.0, 1e-6]}),
+        ([1.0, 100.0], [1.0, 100.0], {"standard_errors": [0.01, 30.0]}),
     ],
 )
 def test_a_tolerance_so_wide_that_the_check_could_not_fail_is_refused(lhs, rhs, tolerance):
@@ -266,7 +269,7 @@ def test_to_tensor_gives_none_for_anything_else(value):
     [
         (training.minibatches, "aetutor.training.minibatches", "def minibatches(x: Tensor"),
         (models.Autoencoder, "aetutor.models.Autoencoder", "class Autoencoder(nn.Module):"),
-        (models.Autoencoder.encode, "aetutor.models.Autoencoder.encode", "def encode(self, x: Tensor)"),
+        (models.Autoencoder.encode, "aetutor.models.Autoencoder.encode", "def encode(self, x: Tensor, y: Labels | None = None)"),
     ],
 )
 def test_show_source_displays_the_packages_own_code(monkeypatch, thing, name, line):

@@ -18,8 +18,8 @@ from torch.distributions import ContinuousBernoulli
 
 from aetutor import widgets
 from aetutor.corruption import gaussian, mask, salt_and_pepper
-from aetutor.data import as_mnist
-from aetutor.evaluation import Evidence, log_px_quadrature
+from aetutor.drawing import as_mnist
+from aetutor.evidence import Evidence, log_px_quadrature
 from aetutor.models import CVAE, VAE
 from aetutor.plots import code_map
 from aetutor.widgets import (
@@ -282,7 +282,7 @@ def test_an_image_has_the_same_noise_each_time_and_another_than_its_neighbour(ki
 
 
 def test_a_higher_masking_level_only_removes_more_pixels():
-    x = torch.rand(1, 1, 20, 20, generator=torch.Generator().manual_seed(0)) + 0.1
+    x = 0.1 + 0.9 * torch.rand(1, 1, 20, 20, generator=torch.Generator().manual_seed(0))
     widget = NoiseExplorer(x, denoisers())
     left = [widget.pictures("masking", level / 20, 0)["noisy"] for level in range(21)]
     for lower, higher in itertools.pairwise(left):
@@ -780,8 +780,8 @@ FAMILIES = ["bernoulli", "gaussian", "gaussian_learned", "gaussian_pixelwise", "
 @torch.no_grad()
 def family(likelihood, shape=SHAPE):
     model = vae(2, likelihood, shape, **{"sigma": 0.25} if likelihood == "gaussian" else {})
-    if model.log_sigma is not None:
-        model.tenth_log_sigma.fill_(-0.07)  # sigma = exp(-0.7) = 0.497
+    if likelihood == "gaussian_learned":
+        model.likelihood.tenth_log_sigma.fill_(-0.07)  # sigma = exp(-0.7) = 0.497
     return model
 
 
