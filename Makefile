@@ -1,6 +1,7 @@
 # The course's commands. Each sets up what it needs, in .venv, the first time; plain `make` lists them.
 # ARGS are passed on:  make lab ARGS="--no-browser --port=8899"    make test ARGS="-k verify"
 VENV := .venv
+OLDEST := .venv-oldest
 PY := $(VENV)/bin/python
 NB ?= $(sort $(wildcard notebooks/*.ipynb))
 RUN_NOTEBOOK := $(PY) -m nbconvert --to notebook --execute --inplace --ExecutePreprocessor.kernel_name=python3 \
@@ -11,10 +12,10 @@ RUN_NOTEBOOK := $(PY) -m nbconvert --to notebook --execute --inplace --ExecutePr
 # PyTorch's threads wait asleep instead of spinning: beside any other busy program that is many times faster
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help lab test notebooks lint benchmark
+.PHONY: help lab test check test-oldest notebooks lint benchmark
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 lab: $(VENV)/ready  ## open the course in JupyterLab
 	@echo "Starting JupyterLab on notebooks/: it prints its address; stop it with Ctrl-C."
@@ -25,6 +26,14 @@ test: $(VENV)/ready-dev $(VENV)/math/ready  ## run every test, the notebooks inc
 	@echo "Running the tests; then every notebook, cell by cell (some minutes)."
 	@$(PY) -m pytest $(ARGS)
 
+check: lint  ## lint, types and the fast tests: two minutes
+	@echo "Running the fast tests; make test runs all of them, and the notebooks."
+	@$(PY) -m pytest tests -m "not slow" -q $(ARGS)
+
+test-oldest: $(OLDEST)/ready  ## run the fast tests with the oldest versions that pyproject.toml allows
+	@echo "Running the fast tests with the oldest versions."
+	@$(OLDEST)/bin/python -m pytest tests -m "not slow" -q $(ARGS)
+
 notebooks: $(VENV)/ready-dev  ## run the notebooks anew and save their outputs (NB=notebooks/01_ae.ipynb for one)
 	@if [ -z "$(NB)" ]; then echo "There is no notebook in notebooks/."; exit 1; fi
 	@for nb in $(NB); do \
@@ -32,9 +41,9 @@ notebooks: $(VENV)/ready-dev  ## run the notebooks anew and save their outputs (
 	  JUPYTER_PATH= $(RUN_NOTEBOOK) "$$nb" || exit 1; \
 	done
 
-lint: $(VENV)/ready-dev  ## check the style of the package, the tests and the notebooks
-	@echo "Checking all Python files and notebooks with ruff."
-	@$(PY) -m ruff check . $(ARGS)
+lint: $(VENV)/ready-dev  ## check the style of all Python and the types of the core
+	@echo "Checking all Python files and notebooks with ruff, and the core with mypy."
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check --quiet . && $(PY) -m mypy
 
 benchmark: $(VENV)/ready-bench  ## measure, with the scripts in benchmarks/
 	@if [ -z "$(wildcard benchmarks/*.py)" ]; then echo "There is no script in benchmarks/ yet."; fi
@@ -66,6 +75,12 @@ $(VENV)/ready: pyproject.toml $(VENV)/made
 $(VENV)/ready-dev: pyproject.toml $(VENV)/made
 	$(call install,[dev])
 	@touch $(VENV)/ready
+
+$(OLDEST)/ready: pyproject.toml $(VENV)/ready-dev
+	@echo "Installing the oldest versions that pyproject.toml allows into $(OLDEST) (PyTorch is large)."
+	@$(PY) -m venv $(OLDEST)
+	@$(PY) -m uv pip install --python $(OLDEST)/bin/python --resolution lowest-direct -e ".[dev]"
+	@touch $@
 
 $(VENV)/ready-bench: pyproject.toml $(VENV)/made
 	$(call install,[bench])

@@ -1,6 +1,7 @@
 """Trunks: networks that map features to features. They give logits or raw numbers, never probabilities."""
 
 from itertools import pairwise
+from numbers import Integral
 
 from torch import nn
 
@@ -9,9 +10,9 @@ def mlp(*sizes: int) -> nn.Sequential:
     """A multilayer perceptron `(…, sizes[0]) -> (…, sizes[-1])`: linear layers with a ReLU between two of them.
 
     `mlp(784, 2)` is a single linear layer; the last layer is always linear. Raises ValueError for fewer than two
-    sizes, or a size below 1.
+    sizes, or one that is not a whole number from 1 on.
     """
-    if len(sizes) < 2 or min(sizes) < 1:
+    if len(sizes) < 2 or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
         raise ValueError(f"mlp takes two or more layer sizes, each at least 1, as in mlp(784, 256, 2); got {sizes}.")
     layers = []
     for n_in, n_out in pairwise(sizes):

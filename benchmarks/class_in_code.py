@@ -13,7 +13,7 @@ import torch
 from tabulate import tabulate
 from torch.nn.functional import cross_entropy
 
-from aetutor import CVAE, Trainer, binarize, elbo, linear_probe, load, to_unit
+from aetutor import CVAE, Trainer, binarize, elbo, fit_probe, load, to_unit
 from aetutor.networks import mlp
 
 RUNS = [
@@ -68,7 +68,7 @@ def main():
         model = train(mnist, CVAE(latent_dim, hidden), lambda model, x, y: -elbo(model, x, y).elbo, epochs)
         bound = elbo(model, test_x, test_y)
         z, test_z = model.encode(train_x, train_y).sample(), model.encode(test_x, test_y).sample()
-        probe = linear_probe(z, train_y, test_z, test_y, hidden=(256,), epochs=10)
+        probe = fit_probe(z, train_y, test_z, test_y, hidden=(256,), epochs=10)
         bayes, agreed = labels_named(model, test_x) == test_y, judge(model.sample(asked)).argmax(1) == asked
         rows.append(
             [

@@ -45,7 +45,7 @@ def test_leading_axes_are_kept():
     assert mlp(6, 5, 3)(torch.zeros(2, 7, 6)).shape == (2, 7, 3)
 
 
-@pytest.mark.parametrize("sizes", [(), (784,), (784, 0), (784, -3, 2), (0, 2)])
+@pytest.mark.parametrize("sizes", [(), (784,), (784, 0), (784, -3, 2), (0, 2), (784, 2.5)])
 def test_impossible_sizes_are_named(sizes):
     with pytest.raises(ValueError, match="two or more layer sizes, each at least 1") as caught:
         mlp(*sizes)
