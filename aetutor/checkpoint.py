@@ -25,12 +25,11 @@ def load(path: str | Path) -> dict:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"There is no checkpoint {path}: train with checkpoint={str(path)!r} first.")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # torch.load raises many kinds for a file that is not one of its own
-        raise ValueError(f"{path} is not a whole checkpoint of this package; delete it and train again.") from error
+    with path.open("rb") as file:
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch.load raises many kinds for a file that is not one of its own
+            raise ValueError(f"{path} is not a whole checkpoint of this package; delete it and train again.") from error
 
 
 def save_weights(weights: dict[str, Tensor], config: dict[str, Any], path: str | Path) -> None:
@@ -60,7 +59,7 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no dict)
     except SafetensorError:
         raise ValueError(f"{path} is not a whole safetensors file: save the model again with model.save.") from None
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise ValueError(f"{path} was not written by model.save: it does not say which model it holds.") from None
     if form != FORMAT:
         raise ValueError(f"{path} has the format {form}, and this version of aetutor reads {FORMAT}: update aetutor.")

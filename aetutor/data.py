@@ -2,9 +2,11 @@
 
 import gzip
 import hashlib
+import reprlib
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -98,14 +100,15 @@ def binarize(x: Tensor, threshold: float = 0.5) -> Tensor:
     if not x.is_floating_point():
         raise TypeError(f"binarize takes uint8 images 0…255, or float images in [0, 1]; got {x.dtype}.")
     if not ((x >= 0) & (x <= 1)).all():
-        raise ValueError(f"binarize takes float images in [0, 1]; got {value_range(x)}: divide 0…255 by 255.")
+        raise ValueError(f"binarize takes float images in [0, 1]; got {value_range(x)}.")
     return (x > threshold).to(x.dtype)
 
 
 def value_range(x: Tensor) -> str:
-    """What a tensor holds, in words, for a message: its smallest and largest value, or NaN."""
+    """What a tensor holds, for a message: its smallest and largest value, or NaN; and what to do with 0…255."""
     if x.is_floating_point():
-        return "NaN" if x.isnan().any() else f"values from {x.min():.3g} to {x.max():.3g}"
+        found = "NaN" if x.isnan().any() else f"values from {x.min():.3g} to {x.max():.3g}"
+        return f"{found}: divide 0…255 by 255" if x.max() > 1 else found
     return f"values from {x.min()} to {x.max()}"
 
 
@@ -127,7 +130,8 @@ def one_hot(y: Labels, num_classes: int) -> Tensor:
     Raises ValueError for labels that are not integers in 0…num_classes-1.
     """
     labels = as_labels(y, num_classes).long()
-    if validating() and labels.numel() and not 0 <= labels.min() <= labels.max() < num_classes:
+    looked_at = validating() or labels.device.type == "cpu"  # elsewhere a look waits for the device
+    if looked_at and not torch.compiler.is_compiling() and ((labels < 0) | (labels >= num_classes)).any():
         raise ValueError(
             f"Labels must lie in 0…{num_classes - 1}; got {value_range(labels)}: "
             "correct them, or give a larger num_classes."
@@ -143,10 +147,11 @@ def as_labels(y: Labels, num_classes: int | None = None) -> Tensor:
     labels = y if isinstance(y, Tensor) else _converted(y)
     if labels is None or labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         allowed = "" if num_classes is None else f" 0…{num_classes - 1}"
-        given = repr(y) if labels is None else labels.dtype
-        matrix = labels is not None and labels.dim() > 1 and labels.shape[-1] == num_classes
-        advice = ", or a one-hot matrix with .argmax(-1)" if matrix else ""
-        raise ValueError(f"Labels must be integers{allowed}; got {given}: convert them with .long(){advice}.")
+        advice = ": convert them with .long()" if isinstance(y, Tensor) else ""
+        if isinstance(y, Tensor) and y.dim() > 1 and y.shape[-1] == num_classes:
+            advice += ", or a one-hot matrix with .argmax(-1)"
+        given = y.dtype if isinstance(y, (Tensor, np.ndarray)) else reprlib.repr(y)
+        raise ValueError(f"Labels must be integers{allowed}; got {given}{advice}.")
     return labels
 
 
@@ -154,12 +159,27 @@ def labels_of(x: Tensor, y: Labels, each: str = "an image") -> Tensor:
     """Labels y as a tensor `(N,)` on the device of x, one for each of x. Raises ValueError for another number."""
     labels = as_labels(y).to(x.device)
     if labels.shape != x.shape[:1]:
-        advice = f": y.expand({len(x)}) makes many of one" if labels.numel() == 1 else ""
         raise ValueError(
             f"There must be one label {each}, shape {tuple(x.shape[:1])}; got labels of shape {tuple(labels.shape)}"
-            f"{advice}."
+            f"{shape_advice(labels.shape, len(x))}."
         )
     return labels
+
+
+def shape_advice(shape: torch.Size, count: int, num_classes: int | None = None) -> str:
+    """What to do with labels of a wrong shape, where that is clear: the end of a message."""
+    if shape.numel() == 1 and count > 1:
+        return f": y.expand({count}) makes many of one"
+    if len(shape) > 1 and shape[-1] == num_classes:
+        return ": y.argmax(-1) makes labels of a one-hot matrix"
+    return ": y.flatten() takes an axis of length 1 away" if len(shape) > 1 and shape[-1] == 1 else ""
+
+
+def whole_number(name: str, value: Any, least: int = 1) -> int:
+    """A setting that counts something, as an int. Raises ValueError for what is no whole number, or too small."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number, {least} or more; got {value}.")
+    return int(value)
 
 
 def check_images(x: Tensor, name: str = "x") -> None:
@@ -181,13 +201,16 @@ def _bad_images(x: Tensor) -> int:
 
 
 def _converted(y: Any) -> Tensor | None:
-    """A list or an array as a tensor; None for anything else."""
-    if not isinstance(y, (list, tuple, np.ndarray)):
+    """A list or an array of integers as a tensor; None for anything else."""
+    if isinstance(y, (str, bytes)) or not isinstance(y, (Sequence, np.ndarray)):
         return None
     try:
-        return torch.as_tensor(np.asarray(y))
-    except (TypeError, ValueError):  # lists of different lengths, or of texts
+        array = np.asarray(y)
+    except (TypeError, ValueError):  # lists of different lengths
         return None
+    if array.dtype.kind not in "iu" and array.size:
+        return None
+    return torch.from_numpy(np.ascontiguousarray(array).astype(np.int64))
 
 
 def _load_mnist() -> ImageData:

@@ -53,7 +53,7 @@ class BinaryPixels(Bernoulli):
 
     def log_prob(self, x: Tensor) -> Tensor:
         check_image_shape(x, self)
-        return super().log_prob(x)
+        return super().log_prob(x.to(torch.promote_types(x.dtype, self.logits.dtype)))
 
     def _validate_sample(self, x: Tensor) -> None:
         binary = (x == 0) | (x == 1)

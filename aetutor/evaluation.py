@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from aetutor import corruption
-from aetutor.data import value_range
+from aetutor.data import check_images, value_range
 
 Denoiser = Callable[[Tensor, str, float], Tensor]  # (noisy images (B, C, H, W), kind, level) -> (B, C, H, W)
 TINY = 1e-6  # stands for a standard deviation of 0
@@ -19,11 +19,13 @@ def squared_error(reconstruct: Callable[[Tensor], Tensor], x: Tensor) -> float:
     `reconstruct` is any function from images to images of the same shape, such as a model's method of that name; it is
     called once, with all of them. Raises ValueError when it gives another shape, or for no images, or bytes.
     """
-    if len(x) == 0 or not x.is_floating_point():
-        raise ValueError(f"squared_error takes one float image or more; got {len(x)} in {x.dtype}.")
+    check_images(x)
+    if not x.is_floating_point():
+        raise ValueError(f"squared_error takes float images; got {x.dtype}.")
     x_hat = reconstruct(x)
     if x_hat.shape != x.shape:
         raise ValueError(f"The reconstructions must have the images' shape {tuple(x.shape)}; got {tuple(x_hat.shape)}.")
+    check_images(x_hat, "what reconstruct gives")
     return (x - x_hat).square().flatten(1).sum(1).mean().item()
 
 
@@ -31,14 +33,15 @@ def psnr(x: Tensor, x_hat: Tensor) -> Tensor:
     """Peak signal-to-noise ratio of each image, x with grey values in [0, 1], `(N, C, H, W)` twice -> `(N,)` decibels.
 
     3 dB more is half the squared error; infinite where x and x_hat agree. Raises ValueError for images of different
-    shapes or dtypes, and for x outside [0, 1], or NaN; x_hat may be noisy, and lie outside.
+    shapes or dtypes, for NaN, and for x outside [0, 1]; x_hat may be noisy, and lie outside.
     """
     if x.shape != x_hat.shape:
         raise ValueError(f"psnr compares images of the same shape; got {tuple(x.shape)} and {tuple(x_hat.shape)}.")
     if not x.is_floating_point() or x_hat.dtype != x.dtype:
         raise ValueError(f"psnr compares float images of one dtype; got {x.dtype} and {x_hat.dtype}.")
     if not ((x >= 0) & (x <= 1)).all():
-        raise ValueError(f"psnr takes grey values in [0, 1] for x; got {value_range(x)}: divide 0…255 by 255.")
+        raise ValueError(f"psnr takes grey values in [0, 1] for x; got {value_range(x)}.")
+    check_images(x_hat, "x_hat")
     # 10 log10(1 / mean squared error)
     return -10 * (x - x_hat).square().flatten(1).mean(1).log10()
 

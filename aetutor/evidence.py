@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Independent
+from torch.distributions import Distribution, Independent
 
-from aetutor.data import Labels, check_images, labels_of
+from aetutor.data import Labels, check_images, labels_of, whole_number
 from aetutor.distributions import validation
-from aetutor.objectives import Model, check_samples, importance_weights, log_prior, posterior
+from aetutor.objectives import Model, importance_weights, log_prior, posterior
 from aetutor.quadrature import Guess, log_integrals
 
 CODES = 20_000  # decoded at a time: 63 MB for 784 pixels
@@ -34,6 +34,7 @@ def log_likelihoods(model: Model, x: Tensor, z: Tensor, y: Labels | None = None)
     likelihood does not take, and labels that the model does not take, or of another number.
     """
     check_images(x)
+    _check_codes(x, z)
     y = None if y is None else labels_of(z, y, "a code")
     _check_pixels(model, x, z, y)
     return _table(model, x, z, y)
@@ -43,14 +44,14 @@ def log_likelihoods(model: Model, x: Tensor, z: Tensor, y: Labels | None = None)
 def log_joint(model: Model, x: Tensor, z: Tensor, y: Labels | None = None) -> Tensor:
     """log p(x, z) = log p(x|z) + log p(z) for all pairs: `(B, C, H, W)` and `(G, K)` -> `(B, G)` nats.
 
-    For a conditional model log p(x, z|y): `y` has a label for each image, `(B,)`. The pixels' values are not checked.
+    For a conditional model log p(x, z|y): `y` has a label for each image, `(B,)`. Raises ValueError as
+    `log_likelihoods` does.
     """
-    if y is None:
-        return _table(model, x, z) + log_prior(z)
-    y, table = labels_of(x, y), x.new_empty(len(x), len(z))
-    for label in y.unique():
-        table[y == label] = _table(model, x[y == label], z, label.expand(len(z)))
-    return table + log_prior(z)
+    check_images(x)
+    _check_codes(x, z)
+    y = None if y is None else labels_of(x, y)
+    _check_pixels(model, x, z, None if y is None else y[:1])
+    return _log_joint(model, x, z, y)
 
 
 @torch.no_grad()
@@ -61,7 +62,7 @@ def log_px_importance(model: Model, x: Tensor, samples: int, y: Labels | None = 
     posterior. With labels y `(N,)`, of a conditional model, it is log p(x|y). Source: Burda et al. 2016; notebook 03,
     equation 3.15. Raises ValueError for images or labels that the model does not take, and samples below 1.
     """
-    check_samples(samples)
+    whole_number("samples", samples)
     y, _ = _enter(model, x, y)
     parts = []
     for image, label in _batches(x, y, IMAGES):
@@ -83,13 +84,13 @@ def log_px_quadrature(model: Model, x: Tensor, y: Labels | None = None, toleranc
     that the model does not take, or a tolerance that is not positive, and RuntimeError when the grid cannot be fine or
     wide enough.
     """
-    if not tolerance > 0:
+    if not 0 < tolerance < float("inf"):
         raise ValueError(f"tolerance is how many nats the answer may be off, more than 0; got {tolerance}.")
     y, q_z = _enter(model, x, y)
     _check_plane(q_z)
 
     def log_f(z: Tensor, rows: Tensor) -> Tensor:
-        return log_joint(model, x[rows], z, None if y is None else y[rows])
+        return _log_joint(model, x[rows], z, None if y is None else y[rows])
 
     return Evidence(*log_integrals(log_f, Guess(q_z.mean, q_z.base_dist.log_var), tolerance))
 
@@ -105,12 +106,13 @@ def posterior_grid(
     `log_px_quadrature`, whose errors it raises: a density, also where the posterior is narrower than the step or lies
     outside the square. Raises ValueError for fewer than two points or a radius that is not positive.
     """
-    if points < 2 or not radius > 0:
-        raise ValueError(f"The grid needs two points or more and a radius above 0; got {points=}, {radius=}.")
+    whole_number("points", points, 2)
+    if not 0 < radius < float("inf"):
+        raise ValueError(f"radius is half a side of the square, more than 0; got {radius}.")
     log_px = log_px_quadrature(model, x, y).log_px
     axis = torch.linspace(-radius, radius, points, dtype=x.dtype, device=x.device)
     y = None if y is None else labels_of(x, y)
-    joint = log_joint(model, x, torch.cartesian_prod(axis, axis), y)
+    joint = _log_joint(model, x, torch.cartesian_prod(axis, axis), y)
     return axis, joint.view(len(x), points, points) - log_px[:, None, None]
 
 
@@ -119,31 +121,46 @@ def active_units(model: Model, x: Tensor, y: Labels | None = None, threshold: fl
     """How many latent dimensions carry information: those whose posterior mean varies over the images.
 
     A unit counts where the variance of mu_k over images x `(N, C, H, W)` is above `threshold`. A conditional model is
-    given the labels y `(N,)`. Source: Burda et al. 2016, section 5. Raises ValueError for fewer than two images, and
-    for a model whose means are not finite.
+    given the labels y `(N,)`. Source: Burda et al. 2016, section 5. Raises ValueError for fewer than two images, for
+    images or labels that the model does not take, and for a threshold below 0.
     """
-    check_images(x)
+    q_z = _posterior(model, x, y)
     if len(x) < 2:
         raise ValueError("active_units compares images with each other: it takes two or more; got 1.")
-    mu = posterior(model, x, y).mean
-    if not mu.isfinite().all():
-        raise ValueError(f"{type(model).__name__} gives means that are not finite: it has diverged.")
-    return int((mu.var(0) > threshold).sum())
+    if not threshold >= 0:
+        raise ValueError(f"threshold is a variance, 0 or larger; got {threshold}.")
+    return int((q_z.mean.var(0) > threshold).sum())
 
 
 def _enter(model: Model, x: Tensor, y: Labels | None) -> tuple[Tensor | None, Independent]:
-    """The door of what takes images: the labels as a tensor, and q(z|x), once all of them are seen to fit the model."""
-    check_images(x)
-    q_z = posterior(model, x, y)
+    """The door: labels as a tensor, and q(z|x), once images, labels and pixels are seen to fit the model."""
+    q_z = _posterior(model, x, y)
     y = None if y is None else labels_of(x, y)
     _check_pixels(model, x, q_z.mean, y)
     return y, q_z
+
+
+def _posterior(model: Model, x: Tensor, y: Labels | None) -> Independent:
+    """q(z|x), once the images and q are seen to be finite."""
+    check_images(x)
+    q_z = posterior(model, x, y)
+    if not (q_z.mean.isfinite() & q_z.variance.isfinite()).all():
+        raise ValueError(f"{type(model).__name__} gives a q(z|x) that is not finite: it has diverged.")
+    return q_z
 
 
 def _check_pixels(model: Model, x: Tensor, z: Tensor, y: Tensor | None) -> None:
     """Raise the likelihood's own ValueError for images that it does not take: all of them, given one code."""
     with validation(True):
         model.decode(z[:1], None if y is None else y[:1]).log_prob(x)
+
+
+def _check_codes(x: Tensor, z: Tensor) -> None:
+    if z.dim() != 2 or len(z) == 0 or z.dtype != x.dtype or not z.isfinite().all():
+        raise ValueError(
+            f"Codes must be finite, in the dtype of the images, {x.dtype}, of shape (G, K), G at least 1; got "
+            f"{z.dtype} of shape {tuple(z.shape)}."
+        )
 
 
 def _check_plane(q_z: Independent) -> None:
@@ -154,9 +171,25 @@ def _check_plane(q_z: Independent) -> None:
         )
 
 
+def _log_joint(model: Model, x: Tensor, z: Tensor, y: Tensor | None) -> Tensor:
+    """`log_joint` without its checks."""
+    if y is None:
+        return _table(model, x, z) + log_prior(z)
+    table = x.new_empty(len(x), len(z))
+    for label in y.unique():
+        table[y == label] = _table(model, x[y == label], z, label.expand(len(z)))
+    return table + log_prior(z)
+
+
 def _table(model: Model, x: Tensor, z: Tensor, y: Tensor | None = None) -> Tensor:
-    tables = (model.decode(code, label).base_dist.log_prob_table for code, label in _batches(z, y, CODES))
-    return torch.cat([table(x) for table in tables], dim=1)
+    """log p(x|z) of all pairs, `(B, G)`; y has a label for each code."""
+    return torch.cat([_pairs(model.decode(code, label), x) for code, label in _batches(z, y, CODES)], dim=1)
+
+
+def _pairs(p_x: Distribution, x: Tensor) -> Tensor:
+    """log p of all pairs: by products of matrices where the distribution can, else image by image."""
+    table = getattr(getattr(p_x, "base_dist", None), "log_prob_table", None)
+    return table(x) if table else torch.stack([p_x.log_prob(image) for image in x])
 
 
 def _batches(x: Tensor, y: Tensor | None, size: int) -> Iterator[tuple[Tensor, Tensor | None]]:

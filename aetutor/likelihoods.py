@@ -1,6 +1,7 @@
 """Likelihoods p(x|z), a module for each family: it turns the decoder's outputs into a distribution over images."""
 
 from math import prod
+from numbers import Real
 from typing import Any
 
 import torch
@@ -70,11 +71,11 @@ class GaussianLikelihood(Likelihood):
 
     name = "gaussian"
 
-    def __init__(self, image_shape: tuple[int, int, int] = (1, 28, 28), sigma: float = 1.0):
+    def __init__(self, image_shape: tuple[int, int, int] = (1, 28, 28), sigma: float = 1.0) -> None:
         super().__init__(image_shape)
-        if not 0 < sigma < float("inf"):
-            raise ValueError(f"sigma is a standard deviation and must be positive and finite; got {sigma}.")
-        self._sigma = float(sigma)
+        if not isinstance(sigma, Real) or not 0 < sigma < float("inf"):
+            raise ValueError(f"sigma is a standard deviation and must be positive and finite; got {sigma!r}.")
+        self._sigma: float = float(sigma)
 
     def pixels(self, outputs: Tensor) -> Distribution:
         return GaussianPixels(outputs.unflatten(-1, self.image_shape), self._sigma)
@@ -100,12 +101,13 @@ class LearnedGaussianLikelihood(Likelihood):
         self.tenth_log_sigma = nn.Parameter(torch.zeros(()))
 
     def pixels(self, outputs: Tensor) -> Distribution:
-        return GaussianPixels(outputs.unflatten(-1, self.image_shape), (10 * self.tenth_log_sigma).exp())
+        log_sigma = 10 * self.tenth_log_sigma.to(outputs.dtype)
+        return GaussianPixels(outputs.unflatten(-1, self.image_shape), log_sigma.exp())
 
     @property
     def sigma(self) -> float:
         """The standard deviation of every pixel, as learned so far."""
-        return (10 * self.tenth_log_sigma).exp().item()
+        return (10 * self.tenth_log_sigma.double()).exp().item()
 
 
 class PixelwiseGaussianLikelihood(Likelihood):
@@ -146,7 +148,7 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
 
 def make_likelihood(name: str, image_shape: tuple[int, int, int], sigma: float | None = None) -> Likelihood:
     """The likelihood of that name. Raises ValueError for an unknown name, and a sigma that the family does not take."""
-    if name not in LIKELIHOODS:
+    if not isinstance(name, str) or name not in LIKELIHOODS:
         raise ValueError(f"Unknown likelihood {name!r}: choose one of {', '.join(LIKELIHOODS)}.")
     family = LIKELIHOODS[name]
     if sigma is None:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
 from aetutor import checkpoint
-from aetutor.data import Labels, one_hot
+from aetutor.data import Labels, one_hot, shape_advice, whole_number
 from aetutor.distributions import diagonal_gaussian
-from aetutor.likelihoods import make_likelihood
+from aetutor.likelihoods import LIKELIHOODS, make_likelihood
 from aetutor.networks import mlp
 
 
@@ -48,17 +48,17 @@ class Autoencoder(nn.Module):
         super().__init__()
         if not isinstance(image_shape, Sequence) or len(image_shape) != 3:
             raise ValueError(f"image_shape is (C, H, W), such as (1, 28, 28); got {image_shape!r}.")
-        if not isinstance(hidden, Sequence) or not isinstance(latent_dim, int):
+        if not isinstance(hidden, Sequence):
             raise ValueError(
-                "latent_dim is an integer, hidden a tuple of them, such as (256,) or () for a linear "
-                f"autoencoder; got latent_dim={latent_dim!r}, hidden={hidden!r}."
+                f"hidden is a tuple such as (256,), or () for a linear autoencoder; got hidden={hidden!r}."
             )
-        channels, height, width = image_shape
-        self.latent_dim, self.hidden, self.image_shape = latent_dim, tuple(hidden), (channels, height, width)
+        channels, height, width = (whole_number("each side in image_shape", side) for side in image_shape)
+        self.latent_dim, self.image_shape = whole_number("latent_dim", latent_dim), (channels, height, width)
+        self.hidden = tuple(whole_number("each size in hidden", size) for size in hidden)
         self.likelihood = make_likelihood(likelihood, self.image_shape, sigma)
-        pixels, label = prod(image_shape), self.num_classes
-        self.encoder = mlp(pixels + label, *hidden, self.numbers_per_code * latent_dim)
-        self.decoder = mlp(latent_dim + label, *reversed(hidden), self.likelihood.out_features)
+        pixels, label = prod(self.image_shape), self.num_classes
+        self.encoder = mlp(pixels + label, *self.hidden, self.numbers_per_code * self.latent_dim)
+        self.decoder = mlp(self.latent_dim + label, *reversed(self.hidden), self.likelihood.out_features)
 
     def encode(self, x: Tensor, y: Labels | None = None) -> Tensor:
         """Images `(…, C, H, W)` -> codes `(…, K)`.
@@ -66,15 +66,14 @@ class Autoencoder(nn.Module):
         Raises ValueError for images of another shape or dtype, and for labels y, which this model does not take.
         """
         self._check_images(x)
-        return self.encoder(self._beside_label(x.flatten(-3), y))
+        return self.encoder(self._with_label(x.flatten(-3), y))
 
     def decode(self, z: Tensor, y: Labels | None = None) -> Distribution:
         """Codes `(…, K)` -> p(x|z), a distribution over images `(…, C, H, W)`.
 
         Raises ValueError for codes of another size or dtype, and for labels y where the model takes none.
         """
-        self._check_codes(z)
-        return self.likelihood(self.decoder(self._beside_label(z, y)))
+        return self.likelihood(self.decoder(self._with_label(self._checked_codes(z), y)))
 
     def reconstruct(self, x: Tensor, y: Labels | None = None) -> Tensor:
         """Images `(…, C, H, W)` -> x_hat = g(f(x)), the mean of p(x|z) at the image's own code, same shape."""
@@ -89,7 +88,7 @@ class Autoencoder(nn.Module):
 
         Nothing in the training makes the codes of real images look like N(0, I): expect rubbish.
         """
-        return self.decode(self._standard_normal((count,), generator)).mean
+        return self.decode(self._standard_normal((whole_number("count", count, 0),), generator)).mean
 
     @property
     def sigma(self) -> float | None:
@@ -106,18 +105,19 @@ class Autoencoder(nn.Module):
 
         Raises ValueError for a subclass of yours, which `load_model` would not know.
         """
-        if type(self) not in MODELS.values():
-            raise ValueError(
-                f"save keeps the models {', '.join(MODELS)}; {type(self).__name__} is another class: keep its "
-                "state_dict() with torch.save."
-            )
+        for part, known in ((self, MODELS), (self.likelihood, LIKELIHOODS)):
+            if type(part) not in known.values():
+                raise ValueError(
+                    f"save keeps the classes {', '.join(known)}; {type(part).__name__} is another one: keep the "
+                    "model's state_dict() with torch.save."
+                )
         checkpoint.save_weights(self.state_dict(), {"model": type(self).__name__, **self.config()}, path)
 
     def extra_repr(self) -> str:
         shown = {name: value for name, value in self.config().items() if name not in ("latent_dim", "hidden")}
         return ", ".join(f"{name}={value!r}" for name, value in shown.items())
 
-    def _beside_label(self, features: Tensor, y: Labels | None) -> Tensor:
+    def _with_label(self, features: Tensor, y: Labels | None) -> Tensor:
         """What goes into a network: the features alone, since this model takes no labels."""
         if y is not None:
             raise ValueError(f"{type(self).__name__} takes no labels; got y: leave it out, or take a CVAE.")
@@ -142,10 +142,13 @@ class Autoencoder(nn.Module):
             shape = ", ".join(map(str, self.image_shape))
             raise ValueError(f"The model takes images of shape (…, {shape}); got {tuple(x.shape)}.")
 
-    def _check_codes(self, z: Tensor) -> None:
+    def _checked_codes(self, z: Tensor) -> Tensor:
+        if self._weight().dtype in (torch.bfloat16, torch.float16):  # whose posterior is kept in float32
+            z = z.to(self._weight().dtype)
         self._check_dtype(z, "codes")
         if z.shape[-1:] != (self.latent_dim,):
             raise ValueError(f"Codes must have shape (…, {self.latent_dim}); got {tuple(z.shape)}.")
+        return z
 
     def _check_dtype(self, tensor: Tensor, what: str) -> None:
         wanted = self._weight().dtype
@@ -223,13 +226,12 @@ class CVAE(VAE):
     def config(self) -> dict[str, Any]:
         return super().config() | {"num_classes": self.num_classes}
 
-    def _beside_label(self, features: Tensor, y: Labels | None) -> Tensor:
+    def _with_label(self, features: Tensor, y: Labels | None) -> Tensor:
         """What goes into a network: features `(…, F)` and labels that broadcast to `(…,)` -> `[features; e_y]`."""
         e_y, batch = self._one_hot(y).to(features), tuple(features.shape[:-1])
         given = tuple(e_y.shape[:-1])
         if len(given) > len(batch) or any(n not in (1, m) for n, m in zip(given[::-1], batch[::-1], strict=False)):
-            matrix = given[-1:] == (self.num_classes,) and len(given) > 1
-            advice = ": y.argmax(-1) makes labels of a one-hot matrix" if matrix else ""
+            advice = shape_advice(e_y.shape[:-1], 1, self.num_classes)
             raise ValueError(
                 f"There must be one label an image or code, shape {batch}; got labels of shape {given}{advice}."
             )
@@ -239,7 +241,7 @@ class CVAE(VAE):
         if y is None or isinstance(y, (int, float)):
             raise ValueError(
                 f"A {type(self).__name__} needs the labels y, a tensor of class indices such as load('mnist').train_y, "
-                f"or a list such as [3, 8]; got {'none' if y is None else repr(y)}."
+                f"or a list such as [3, 8]; got {'none: give them, as in elbo(model, x, y)' if y is None else repr(y)}."
             )
         return one_hot(y, self.num_classes)
 
@@ -254,14 +256,16 @@ def load_model(path: str | Path) -> Autoencoder:
     else, or was written by a newer version.
     """
     weights, config = checkpoint.load_weights(path)
-    kind = MODELS.get(config.pop("model", ""))
+    name = config.pop("model", None)
+    if name not in list(MODELS):
+        raise ValueError(f"{path} holds none of the models {', '.join(MODELS)}: save it again with model.save.")
     try:
-        if kind is None:
-            raise ValueError("it holds none of the models " + ", ".join(MODELS))
         with torch.device("meta"):  # no weights are drawn: those of the file take their place
-            model = kind(**config)
-        model.load_state_dict(weights, assign=True)
-    except (TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path} does not hold a model of this version of aetutor: {reason}") from None
+            model = MODELS[name](**config)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} does not hold a model of this version of aetutor: {error}") from None
+    given, wanted = ({key: value.shape for key, value in part.items()} for part in (weights, model.state_dict()))
+    if given != wanted or len({value.dtype for value in weights.values()}) > 1:
+        raise ValueError(f"{path} is damaged: its weights are not those of the {name} that it describes.")
+    model.load_state_dict(weights, assign=True)
     return model.eval()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from aetutor.data import Labels
+from aetutor.data import Labels, whole_number
 from aetutor.distributions import LogVarNormal
 
 
@@ -44,7 +44,7 @@ def denoising_loss(model: Model, x: Tensor, corrupt: Callable[[Tensor], Tensor],
     that is no whole number from 1 on, for a `corrupt` that changes the shape, and for a
     model whose `encode` gives a distribution.
     """
-    check_samples(samples)
+    whole_number("samples", samples)
     x_tilde = torch.stack([corrupt(x) for _ in range(samples)])  # (S, B, C, H, W)
     if x_tilde.shape[1:] != x.shape:
         raise ValueError(f"corrupt must keep the images' shape {tuple(x.shape)}; it gave {tuple(x_tilde.shape[1:])}.")
@@ -77,11 +77,11 @@ def elbo(model: Model, x: Tensor, y: Labels | None = None, samples: int = 1, bet
     """log p(x) >= E_q[log p(x|z)] - KL(q(z|x) ‖ p(z)), the expectation by S samples of z: `(B, C, H, W)` -> `(B,)`.
 
     Unbiased for any S, and differentiable through the samples. `beta` weighs the KL (Higgins et al. 2017); 1 is the
-    bound. `y` are labels `(B,)`, for a conditional model. Source: Kingma and Welling 2014, equations 3 and 10; notebook
-    03, equations 3.6, 3.8 and 3.14. Raises ValueError for `samples` below 1, for labels that the model does not take,
-    and for a model whose `encode` gives no distribution.
+    bound. `y` are labels `(B,)`, or one for all, of a conditional model. Source: Kingma and Welling 2014, equations 3
+    and 10; notebook 03, equations 3.6, 3.8 and 3.14. Raises ValueError for `samples` below 1, for labels that the model
+    does not take, and for a model whose `encode` gives no distribution.
     """
-    check_samples(samples)
+    whole_number("samples", samples)
     q_z = posterior(model, x, y)
     z = q_z.rsample((samples,))  # (S, B, K)
     log_px_z = model.decode(z, y).log_prob(x).mean(0)
@@ -92,32 +92,26 @@ def elbo(model: Model, x: Tensor, y: Labels | None = None, samples: int = 1, bet
 def importance_weighted_bound(model: Model, x: Tensor, y: Labels | None = None, samples: int = 1) -> Tensor:
     """log (1/S) Σ_s p(x|z_s) p(z_s) / q(z_s|x) for S = `samples` draws from q(z|x): `(B, C, H, W)` -> `(B,)` nats.
 
-    Its mean rises with S from the ELBO towards log p(x). `y` are labels `(B,)`, for a conditional model. Source: Burda
-    et al. 2016, equation 8; notebook 03, equation 3.15. Raises ValueError as `elbo` does.
+    Its mean rises with S from the ELBO towards log p(x). `y` are labels `(B,)`, or one for all, of a conditional model.
+    Source: Burda et al. 2016, equation 8; notebook 03, equation 3.15. Raises ValueError as `elbo` does.
     """
     return importance_weights(model, x, y, samples).logsumexp(0) - log(samples)
 
 
 def importance_weights(model: Model, x: Tensor, y: Labels | None = None, samples: int = 1) -> Tensor:
     """log p(x|z) + log p(z) - log q(z|x) for `samples` draws z from q(z|x): `(B, C, H, W)` -> `(S, B)` nats."""
-    check_samples(samples)
+    whole_number("samples", samples)
     q_z = posterior(model, x, y)
     z = q_z.rsample((samples,))
     return model.decode(z, y).log_prob(x) + log_prior(z) - q_z.log_prob(z)
 
 
-def check_samples(samples: int) -> None:
-    """Raise ValueError unless `samples` can be a number of draws."""
-    if not isinstance(samples, int) or samples < 1:
-        raise ValueError(f"samples is how many draws to average over, a whole number, 1 or more; got {samples}.")
-
-
-def code(model: Model, x: Tensor, y: Labels | None = None) -> Tensor:
+def code(model: Model, x: Tensor) -> Tensor:
     """The code of each image. Raises ValueError for a model whose `encode` gives a distribution q(z|x)."""
-    z = model.encode(x, y)
+    z = model.encode(x)
     if isinstance(z, Distribution):
         raise ValueError(
-            f"This loss takes a model that encodes an image as one code; a {type(model).__name__} gives a "
+            f"This loss takes a model that encodes an image as one code; {type(model).__name__} gives a "
             "distribution q(z|x): take elbo."
         )
     return z
@@ -127,8 +121,9 @@ def posterior(model: Model, x: Tensor, y: Labels | None = None) -> Independent:
     """q(z|x), or q(z|x, y) where there are labels. Raises ValueError for a model whose `encode` gives no Gaussian."""
     q_z = model.encode(x, y)
     if not isinstance(getattr(q_z, "base_dist", None), LogVarNormal):
+        advice = ": for a plain autoencoder take reconstruction_loss" if isinstance(q_z, Tensor) else ""
         raise ValueError(
-            f"This takes a model whose encode gives q(z|x), a distributions.diagonal_gaussian, such as a VAE; "
-            f"{type(model).__name__}'s gives a {type(q_z).__name__}: for a plain autoencoder take reconstruction_loss."
+            "This takes a model whose encode gives q(z|x), made by distributions.diagonal_gaussian, such as a VAE; "
+            f"{type(model).__name__}'s gives a {type(q_z).__name__}{advice}."
         )
     return q_z

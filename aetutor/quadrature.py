@@ -101,6 +101,11 @@ def widen(log_f: LogFunction, guess: Guess) -> Iterator[tuple[Grid, Sums]]:
     A square reaches to seven standard deviations of the guess, and further where f has not vanished at its edge.
     """
     radius = (guess.mu.abs() + 7 * guess.sigma()).amax(1).clamp(min=6.0).ceil()  # (N,)
+    if (radius > 2 * WIDEST).any():
+        raise RuntimeError(
+            f"A guess reaches {radius.max():.3g} from the origin, and a grid would be too large: use importance "
+            "sampling (log_px_importance)."
+        )
     waiting = torch.ones_like(radius, dtype=torch.bool)
     while waiting.any():
         half = radius[waiting].min().item()

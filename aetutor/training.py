@@ -1,9 +1,10 @@
 """The trainer: minibatch gradient descent on the mean of a loss over the empirical distribution."""
 
 import copy
+import reprlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from aetutor import checkpoint as checkpoints
-from aetutor.data import Labels, bytes_to_unit, check_images
+from aetutor.data import Labels, bytes_to_unit, check_images, labels_of, whole_number
 from aetutor.devices import RandomStream, choose_device
 from aetutor.distributions import validating, validation
 
@@ -125,7 +126,7 @@ class Trainer:
         Arguments and errors as for `fit`. The model is in evaluation mode when you get it.
         """
         x, y = self._start(x, y, epochs, batch_size, lr)
-        yield from self._loop(x, y, epochs, batch_size, prepare or bytes_to_unit)
+        return self._loop(x, y, epochs, batch_size, prepare or bytes_to_unit)
 
     def _loop(
         self,
@@ -136,10 +137,11 @@ class Trainer:
         prepare: Callable[[Tensor], Tensor],
         each_step: Callable[[Tensor], None] | None = None,
     ) -> Iterator[History]:
-        while self.history.epochs < epochs:
+        """The loop itself: `each_step` is called after every step with the losses of its batch."""
+        history = self.history
+        while history.epochs < epochs:
             began, total = time.perf_counter(), torch.zeros((), device=self.device)
-            self.model.train()
-            with self.random:
+            with self.random, self._in_training_mode():
                 for step, (images, *labels) in enumerate(minibatches(x, y, batch_size)):
                     losses = self._losses(prepare(images), *labels, validate=step == 0)
                     # the minibatch mean is an unbiased estimate of E[L] under the empirical distribution (equation 1.5)
@@ -148,9 +150,16 @@ class Trainer:
                     self.optimizer.step()
                     self.schedule.step()
                     total += losses.detach().sum()
-                    self._after_step(step, total, losses, each_step)
-            self._after_epoch(step, total.item() / len(x), time.perf_counter() - began)
-            yield self.history
+                    if (step + 1) % CHECK_EVERY == 0:
+                        self._check_finite(total, step)
+                    if each_step:
+                        each_step(losses)
+            self._check_finite(total + sum(weight.detach().abs().sum() for weight in self.model.parameters()), step)
+            history.train_loss.append(total.item() / len(x))
+            history.seconds.append(time.perf_counter() - began)
+            yield history
+            if self.history is not history:
+                raise RuntimeError("This trainer began another run between two epochs: take another Trainer for that.")
 
     def fit(
         self,
@@ -183,8 +192,9 @@ class Trainer:
         back to the last whole epoch before they are raised, and leave the last checkpoint whole. Raises ValueError for
         arguments that make no sense, TrainingDiverged for a NaN.
         """
-        x, y = _checked_data("x", x, y)
-        _check_watching(x, y, validation, checkpoint, resume)
+        watched = _checked_validation(validation, x, y)
+        if resume and checkpoint is None:
+            raise ValueError("resume=True needs checkpoint=…, the file to go on from.")
         x, y = self._start(x, y, epochs, batch_size, lr)
         if checkpoint and resume and Path(checkpoint).exists():
             self._restore(self._checked(checkpoints.load(checkpoint), checkpoint))
@@ -192,8 +202,8 @@ class Trainer:
         with _Bar(self.history.epochs, epochs, -(-len(x) // batch_size), progress) as bar:
             try:
                 for history in self._loop(x, y, epochs, batch_size, prepare or bytes_to_unit, bar.step):
-                    if validation is not None:
-                        history.validation_loss.append(self._validation_loss(validation, prepare))
+                    if watched is not None:
+                        history.validation_loss.append(self._validation_loss(*watched, prepare))
                     good = self._state()
                     if checkpoint:
                         checkpoints.save(good, checkpoint)
@@ -217,14 +227,16 @@ class Trainer:
     ) -> float:
         """The mean loss over images `(N, C, H, W)`, without training on them; `prepare` as for `fit`.
 
-        Raises ValueError for no images, for NaN among them, and for labels of another number.
+        Its random draws are the same each time, and the caller's random state is untouched. Raises ValueError for no
+        images, for NaN among them, and for labels of another number.
         """
         x, y = _checked_data("x", x, y)
         self.model.eval()
-        parts = zip(*(t.split(batch_size) for t in (x, y) if t is not None), strict=True)
+        parts = zip(*(t.split(whole_number("batch_size", batch_size)) for t in (x, y) if t is not None), strict=True)
         batches = ([t.to(self.device) for t in part] for part in parts)
         prepare = prepare or bytes_to_unit
-        return sum(self._losses(prepare(images), *labels).sum().item() for images, *labels in batches) / len(x)
+        with RandomStream(self.device, self.seed):
+            return sum(self._losses(prepare(images), *labels).sum().item() for images, *labels in batches) / len(x)
 
     def _start(
         self, x: Tensor, y: Labels | None, epochs: int, batch_size: int, lr: float
@@ -234,7 +246,7 @@ class Trainer:
         _check_settings(x, epochs, batch_size, lr)
         weights = list(self.model.parameters())
         self.settings = {"images": len(x), "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": self.seed}
-        self.settings |= {"weights": [tuple(weight.shape) for weight in weights]}
+        self.settings |= {"precision": self.precision, "model": str(self.model)}
         self.optimizer = torch.optim.Adam(weights, lr=lr, fused=self.device.type in ("cpu", "cuda"))
         steps = epochs * -(-len(x) // batch_size)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, lr, total_steps=steps)
@@ -254,9 +266,8 @@ class Trainer:
             )
         return losses
 
-    def _validation_loss(self, validation: Any, prepare: Callable[[Tensor], Tensor] | None) -> float:
-        with RandomStream(self.device, self.seed):
-            loss = self.mean_loss(*_as_tuple(validation), prepare=prepare)
+    def _validation_loss(self, x: Tensor, y: Tensor | None, prepare: Callable[[Tensor], Tensor] | None) -> float:
+        loss = self.mean_loss(x, y, prepare=prepare)
         if not isfinite(loss):
             raise TrainingDiverged(
                 f"The validation loss is {loss} in epoch {self.history.epochs}: look for images in validation that the "
@@ -264,17 +275,13 @@ class Trainer:
             )
         return loss
 
-    def _after_step(self, step: int, total: Tensor, losses: Tensor, each_step: Callable[[Tensor], None] | None) -> None:
-        if (step + 1) % CHECK_EVERY == 0:
-            self._check_finite(total, step)
-        if each_step is not None:
-            each_step(losses)
-
-    def _after_epoch(self, step: int, loss: float, seconds: float) -> None:
-        self._check_finite(sum(weight.detach().abs().sum() for weight in self.model.parameters()) + loss, step)
-        self.model.eval()
-        self.history.train_loss.append(loss)
-        self.history.seconds.append(seconds)
+    @contextmanager
+    def _in_training_mode(self) -> Iterator[None]:
+        self.model.train()
+        try:
+            yield
+        finally:
+            self.model.eval()
 
     def _check_finite(self, value: Tensor | float, step: int) -> None:
         if not isfinite(value):
@@ -297,12 +304,14 @@ class Trainer:
 
     def _checked(self, state: dict, path: str | Path) -> dict:
         """The checkpoint's state, if it belongs to this run; ValueError if it does not, before anything is changed."""
-        if not {"settings", *self._state()} <= state.keys():
+        if not isinstance(state, dict) or not self._state().keys() <= state.keys():
             raise ValueError(f"{path} is not a checkpoint of a training run; give another file, or resume=False.")
-        if other := {key: value for key, value in state["settings"].items() if value != self.settings[key]}:
+        theirs, ours = state["settings"], self.settings
+        if other := {key: reprlib.repr(theirs.get(key)) for key in ours | theirs if theirs.get(key) != ours.get(key)}:
             raise ValueError(
-                f"The checkpoint {path} belongs to a run with {other}, this one has {self.settings}: "
-                "resume with the same settings, or give another file."
+                f"The checkpoint {path} belongs to a run with {', '.join(f'{k}: {v}' for k, v in other.items())}; this "
+                f"one has {', '.join(f'{k}: {reprlib.repr(ours.get(k))}' for k in other)}: resume with the same "
+                "settings, or give another file."
             )
         return state
 
@@ -342,11 +351,26 @@ class _Bar:
 
 
 def _checked_data(name: str, x: Tensor, y: Labels | None) -> tuple[Tensor, Tensor | None]:
-    """Images and labels as tensors. Raises ValueError for none, for NaN, and for labels of another number."""
+    """Images and labels as tensors. Raises ValueError for none, for NaN, and for labels of another number or kind."""
     check_images(x, name)
-    if y is not None and len(y) != len(x):
-        raise ValueError(f"There must be one label an image; got {len(y)} labels for {len(x)} images.")
-    return x, None if y is None else torch.as_tensor(y)
+    return x, None if y is None else labels_of(x, y)
+
+
+def _checked_validation(validation: Any, x: Tensor, y: Labels | None) -> tuple[Tensor, Tensor | None] | None:
+    """The images and labels of a validation; ValueError if they are not like what is trained on."""
+    if validation is None:
+        return None
+    images, labels = (
+        validation if isinstance(validation, (tuple, list)) and len(validation) == 2 else (validation, None)
+    )
+    images, labels = _checked_data("validation", images, labels)
+    if images.shape[1:] != x.shape[1:] or (labels is None) != (y is None):
+        raise ValueError(
+            f"validation must be like what is trained on: images of shape {tuple(x.shape[1:])}, "
+            f"{'with' if y is not None else 'without'} labels; got images of shape {tuple(images.shape[1:])}, "
+            f"{'with' if labels is not None else 'without'} labels."
+        )
+    return images, labels
 
 
 def _check_settings(x: Tensor, epochs: int, batch_size: int, lr: float) -> None:
@@ -356,22 +380,3 @@ def _check_settings(x: Tensor, epochs: int, batch_size: int, lr: float) -> None:
         raise ValueError(f"batch_size must be an integer in 1…{len(x)}, the number of images; got {batch_size!r}.")
     if not isinstance(lr, (int, float)) or not 0 < lr < float("inf"):
         raise ValueError(f"lr, the learning rate, must be positive and finite; got {lr!r}.")
-
-
-def _check_watching(x: Tensor, y: Tensor | None, validation: Any, checkpoint: str | Path | None, resume: bool) -> None:
-    if resume and checkpoint is None:
-        raise ValueError("resume=True needs checkpoint=…, the file to go on from.")
-    if validation is None:
-        return
-    images, *labels = _as_tuple(validation)
-    _checked_data("validation", images, labels[0] if labels else None)
-    if images.shape[1:] != x.shape[1:] or bool(labels) != (y is not None):
-        raise ValueError(
-            f"validation must be like what is trained on: images of shape {tuple(x.shape[1:])}, "
-            f"{'with' if y is not None else 'without'} labels; got shapes "
-            f"{', '.join(str(tuple(t.shape)) for t in (images, *labels))}."
-        )
-
-
-def _as_tuple(validation: Any) -> tuple:
-    return tuple(validation) if isinstance(validation, (tuple, list)) else (validation,)

@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_read_is_not_called_damaged(tmp_path, monkeypatch)
     def denied(*_, **__):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(torch, "load", denied)
+    monkeypatch.setattr("pathlib.Path.open", denied)
     with pytest.raises(PermissionError):
         checkpoint.load(path)
 

@@ -440,7 +440,7 @@ def test_binarize_refuses_integers_that_are_not_bytes():
     ],
 )
 def test_binarize_refuses_floats_that_are_no_grey_values(values, found):
-    with pytest.raises(ValueError, match=rf"float images in \[0, 1\]; got {found}: divide 0…255 by 255"):
+    with pytest.raises(ValueError, match=rf"float images in \[0, 1\]; got {found}"):
         data.binarize(torch.tensor(values))
 
 
@@ -489,7 +489,7 @@ def test_labels_may_be_lists_and_arrays(y):
     "y", [None, 3, "3", [0.5], ["a"], [[0], [1, 2]], np.zeros(3), torch.zeros(3), torch.ones(3) > 0, 1j * torch.ones(2)]
 )
 def test_what_is_no_label_is_named(y):
-    with pytest.raises(ValueError, match=r"Labels must be integers; got .*: convert them with .long\(\)\.$"):
+    with pytest.raises(ValueError, match=r"Labels must be integers; got "):
         data.as_labels(y)
 
 
@@ -506,7 +506,7 @@ def test_the_largest_entry_is_advised_for_a_one_hot_matrix_alone():
     ("y", "sentence"),
     [
         ([0, 1], r"one label an image, shape \(3,\); got labels of shape \(2,\)\.$"),
-        (torch.zeros(3, 1).long(), r"got labels of shape \(3, 1\)\.$"),
+        (torch.zeros(3, 1).long(), r"got labels of shape \(3, 1\): y.flatten\(\) takes an axis of length 1 away\.$"),
         (torch.tensor(1), r"got labels of shape \(\): y.expand\(3\) makes many of one\.$"),
     ],
 )

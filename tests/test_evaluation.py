@@ -366,6 +366,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit / 1e9
 """
 
 
+@pytest.mark.slow
 def test_a_memory_of_all_of_mnist_needs_less_than_half_a_gigabyte_besides():
     pytest.importorskip("resource")
     result = subprocess.run([sys.executable, "-c", MEMORY_PROBE], capture_output=True, text=True, check=True)

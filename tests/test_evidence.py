@@ -25,6 +25,7 @@ from torch.distributions import (
     Bernoulli,
     Categorical,
     ContinuousBernoulli,
+    Independent,
     MixtureSameFamily,
     MultivariateNormal,
     Normal,
@@ -309,7 +310,7 @@ def test_active_units_of_no_images_one_or_nan_are_refused(x, sentence):
 
 
 def test_active_units_of_a_model_that_has_diverged_are_refused():
-    with pytest.raises(ValueError, match=r"VAE gives means that are not finite: it has diverged"):
+    with pytest.raises(ValueError, match=r"VAE gives a q\(z\|x\) that is not finite: it has diverged"):
         active_units(with_encoder(linear_vae(), (math.nan, 0.0)), pictures())
 
 
@@ -525,6 +526,47 @@ def test_a_column_of_labels_is_not_told_to_take_the_largest():
         log_px_quadrature(linear_cvae(), pictures(), torch.eye(3)[LABELS].long())
 
 
+@pytest.mark.parametrize("of_images", [*list(OF_IMAGES.values())[:3], active_units])
+def test_a_model_that_has_diverged_is_named(of_images):
+    for mu, log_var in (((math.nan, 0.0), (0.0, 0.0)), ((0.0, 0.0), (math.nan, 0.0)), ((0.0, 0.0), (2000.0, 0.0))):
+        with pytest.raises(ValueError, match=r"VAE gives a q\(z\|x\) that is not finite: it has diverged"):
+            of_images(with_encoder(linear_vae(), mu, log_var), pictures())
+
+
+@pytest.mark.parametrize(("mu", "log_var"), [((1e5, 0.0), (0.0, 0.0)), ((0.0, 0.0), (20.0, 0.0))])
+def test_a_guess_too_far_out_for_a_grid_is_told_what_to_use(mu, log_var):
+    with pytest.raises(RuntimeError, match=r"A guess reaches .* from the origin, .*: use importance sampling"):
+        log_px_quadrature(with_encoder(linear_vae(), mu, log_var), pictures())
+
+
+@pytest.mark.parametrize("tolerance", [math.inf, -math.inf])
+def test_a_tolerance_that_is_not_finite_is_refused(tolerance):
+    with pytest.raises(ValueError, match=r"more than 0; got"):
+        log_px_quadrature(linear_vae(), pictures(1), tolerance=tolerance)
+
+
+@pytest.mark.parametrize(
+    "z", [torch.zeros(0, 2).double(), torch.zeros(3, 2), torch.zeros(2).double(), torch.full((3, 2), math.nan).double()]
+)
+def test_codes_that_are_none_are_named(z):
+    for of_codes in (log_likelihoods, log_joint):
+        with pytest.raises(
+            ValueError, match=r"Codes must be finite, in the dtype of the images, torch.float64, of shape"
+        ):
+            of_codes(linear_vae(), pictures(), z)
+
+
+def test_a_decoder_with_a_distribution_of_torchs_works_too():
+    vae, x, z = linear_vae(), pictures(), noise(5, 2)
+
+    class Plain(Wrapped):
+        def decode(self, z, y=None):
+            return Independent(Normal(self.model.decode(z).mean, SIGMA), 3)
+
+    torch.testing.assert_close(log_likelihoods(Plain(vae), x, z), log_likelihoods(vae, x, z))
+    torch.testing.assert_close(log_px_quadrature(Plain(vae), x).log_px, exact_log_px(vae, x), rtol=0, atol=1e-6)
+
+
 # --- decoders that bend, against sums over one fine grid, written out -------------------------------------------------
 
 
@@ -579,6 +621,7 @@ def test_narrow_posteriors_converge_too(likelihood):
     assert ((evidence.elbo - elbo).abs() <= evidence.error + 0.005).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("likelihood", "scale"), [(name, 4.0) for name in LIKELIHOODS] + [("gaussian", 15.0)])
 def test_the_error_bounds_the_difference_to_a_much_finer_tolerance(likelihood, scale):
     vae, x = curved_vae(likelihood, scale), small_images(likelihood)
@@ -614,6 +657,7 @@ def test_the_joint_of_all_pairs_is_the_sum_of_likelihood_and_prior(likelihood):
     torch.testing.assert_close(joint, by_hand + Normal(0.0, 1.0).log_prob(z).sum(1), rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_the_posterior_on_a_grid_is_the_joint_over_the_evidence(likelihood):
     vae, x = curved_vae(likelihood), small_images(likelihood)
@@ -646,6 +690,7 @@ class GivenLabel:
         self.decode = lambda z: cvae.likelihood(cvae.decoder(torch.cat([z, e_y.expand(len(z), 3)], 1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_the_quadrature_given_labels_agrees_with_a_fine_grid_for_every_family(likelihood):
     cvae, x, y = curved_cvae(likelihood), small_images(likelihood), torch.tensor([2, 0])
@@ -658,6 +703,7 @@ def test_the_quadrature_given_labels_agrees_with_a_fine_grid_for_every_family(li
     assert ((evidence.log_px - other.log_px).abs() > 0.02).all()
 
 
+@pytest.mark.slow
 def test_labels_keep_their_place_while_some_images_are_refined_further_or_in_other_blocks_than_others():
     cvae, x, y = curved_cvae("bernoulli"), small_images("bernoulli", 6), torch.tensor([2, 0, 1, 1, 2, 0])
     with torch.no_grad():
@@ -668,6 +714,7 @@ def test_labels_keep_their_place_while_some_images_are_refined_further_or_in_oth
     torch.testing.assert_close(together.elbo, torch.cat([one.elbo for one in alone]), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", [0, 1, 2])
 def test_given_any_label_the_evidence_of_all_binary_images_sums_to_one(label):
     x = torch.cartesian_prod(*[torch.tensor([0.0, 1.0], dtype=torch.float64)] * 6).view(64, 1, 2, 3)

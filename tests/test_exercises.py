@@ -13,16 +13,22 @@ from torch.nn import functional
 
 from aetutor import corruption
 from aetutor.data import load
+from aetutor.distributions import GaussianPixels, diagonal_gaussian
 from aetutor.exercises import EXERCISES, Exercise, Verdict, check
 from aetutor.exercises.engine import mark
 from aetutor.exercises.notebook_01 import mnist_eigenvalues
 from aetutor.exercises.notebook_04 import _networks
-from aetutor.likelihoods import gaussian
 from aetutor.models import CVAE
 from aetutor.objectives import denoising_loss, elbo, gaussian_kl, importance_weighted_bound
 from aetutor.verify import to_tensor
 
 REPEAT = 20
+
+
+def gaussian(mean, sigma):
+    return torch.distributions.Independent(GaussianPixels(mean, sigma), 3)
+
+
 SIGMOID = torch.sigmoid
 FUNCTIONS = [number for number, exercise in EXERCISES.items() if exercise.inputs]
 NUMBERS = [number for number, exercise in EXERCISES.items() if not exercise.inputs]
@@ -60,6 +66,7 @@ def test_the_reference_passes(number):
     right(number, EXERCISES[number].reference)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "name"), MISTAKES)
 def test_each_mistake_is_recognised_by_its_own_name(number, name):
     named(number, EXERCISES[number].mistakes[name], name)
@@ -72,6 +79,7 @@ def test_three_mistakes_or_more_each_with_its_why(number):
     assert exercise.prompt.endswith(".") and all(why.endswith((".", "?")) for why in exercise.why.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "name"), MISTAKES)
 def test_a_recognised_mistake_is_explained(number, name):
     message = check(number, EXERCISES[number].mistakes[name]).message
@@ -241,12 +249,20 @@ def test_with_the_exact_posterior_the_importance_weighted_bound_is_log_px_for_an
 
 
 def test_importance_weighted_is_the_packages_bound():
-    arguments = draw(BY_NAME["importance_weighted"], 5)
-    log_px_z, log_p_z, log_q_z = (types.SimpleNamespace(log_prob=lambda _, logs=logs: logs) for logs in arguments)
-    log_q_z.rsample = lambda shape: torch.zeros(*shape, 6, 2)
-    model = types.SimpleNamespace(encode=lambda x: log_q_z, decode=lambda z: log_px_z, prior=lambda: log_p_z)
-    result = EXERCISES[BY_NAME["importance_weighted"]].reference(*arguments)
-    torch.testing.assert_close(result, importance_weighted_bound(model, torch.zeros(6, 1, 2, 2), samples=7))
+    log_px_z, _, _ = draw(BY_NAME["importance_weighted"], 5)  # (S, B)
+    numbers = torch.Generator().manual_seed(1)
+    mu, log_var = torch.randn(2, log_px_z.shape[1], 2, generator=numbers, dtype=torch.float64)
+    q_z = diagonal_gaussian(mu, log_var)
+    z = mu + torch.randn(len(log_px_z), *mu.shape, generator=numbers, dtype=torch.float64)
+    q_z.rsample = lambda shape: z
+    model = types.SimpleNamespace(
+        encode=lambda x, y=None: q_z,
+        decode=lambda z, y=None: types.SimpleNamespace(log_prob=lambda x: log_px_z),
+    )
+    log_p_z = torch.distributions.Normal(0, 1).log_prob(z).sum(-1)
+    result = EXERCISES[BY_NAME["importance_weighted"]].reference(log_px_z, log_p_z, q_z.log_prob(z))
+    bound = importance_weighted_bound(model, torch.zeros(len(mu), 1, 2, 2), samples=len(z))
+    torch.testing.assert_close(result, bound)
 
 
 def kl_by_torch_distributions(mu, log_var):
@@ -286,12 +302,11 @@ def test_elbo_from_noise_is_the_elbo_of_torchs_distributions():
 
 def test_elbo_from_noise_is_the_packages_elbo():
     x, mu, log_var, eps, decode = draw(BY_NAME["elbo_from_noise"], 4)
-    q_z = types.SimpleNamespace(
-        mean=mu, base_dist=types.SimpleNamespace(log_var=log_var), rsample=lambda shape: mu + log_var.exp().sqrt() * eps
-    )
+    q_z = diagonal_gaussian(mu, log_var)
+    q_z.rsample = lambda shape: mu + log_var.exp().sqrt() * eps
     model = types.SimpleNamespace(
-        encode=lambda images: q_z,
-        decode=lambda z: torch.distributions.Independent(torch.distributions.Bernoulli(probs=decode(z)), 1),
+        encode=lambda images, y=None: q_z,
+        decode=lambda z, y=None: torch.distributions.Independent(torch.distributions.Bernoulli(probs=decode(z)), 1),
     )
     result = EXERCISES[BY_NAME["elbo_from_noise"]].reference(x, mu, log_var, eps, decode)
     torch.testing.assert_close(result, elbo(model, x, samples=len(eps)).elbo, rtol=1e-10, atol=1e-10)
@@ -427,11 +442,9 @@ def test_conditional_elbo_is_the_packages_elbo():
 
     def posterior(images, y):
         mu, log_var = encode(images, y)
-        return types.SimpleNamespace(
-            mean=mu,
-            base_dist=types.SimpleNamespace(log_var=log_var),
-            rsample=lambda shape: mu + log_var.exp().sqrt() * eps,
-        )
+        q_z = diagonal_gaussian(mu, log_var)
+        q_z.rsample = lambda shape: mu + log_var.exp().sqrt() * eps
+        return q_z
 
     model = types.SimpleNamespace(
         encode=posterior,
@@ -703,6 +716,7 @@ def test_the_number_of_dimensions_and_its_mistakes_are_mnists(spectra):
     }
 
 
+@pytest.mark.slow
 def test_mnists_eigenvalues_are_numpys(spectra):
     np.testing.assert_allclose(mnist_eigenvalues().numpy(), spectra[0], rtol=1e-8, atol=1e-10)
     assert mnist_eigenvalues().sum().item() == pytest.approx(52.7, abs=0.1)
@@ -998,6 +1012,7 @@ RIGHT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "answer"), [(name, answer) for name in RIGHT for answer in RIGHT[name]])
 def test_any_correct_formulation_is_right(name, answer):
     right(BY_NAME[name], answer)
@@ -1008,6 +1023,7 @@ def in_type(dtype, argument):
     return argument.to(dtype) if isinstance(argument, torch.Tensor) and argument.is_floating_point() else argument
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RIGHT)
 def test_rounding_in_float32_stays_far_below_the_tolerance(name):
     exercise = EXERCISES[BY_NAME[name]]
@@ -1851,6 +1867,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "answer", "mistake"), WRONG)
 def test_a_mistake_is_recognised_in_other_words_too(name, answer, mistake):
     named(BY_NAME[name], answer, mistake)

@@ -137,6 +137,7 @@ def test_formulas_are_written_to_render_everywhere(path):
     assert not problems, "\n".join(problems)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_katex_and_mathjax_render_every_formula(path):
     refused = render([formula for text in texts(path) for formula in formulas(text)])
@@ -247,6 +248,7 @@ def test_katex_and_mathjax_render_the_good_formulas():
     assert render(formulas(GOOD)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "tex, engines",
     [

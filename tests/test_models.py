@@ -9,7 +9,7 @@ from torch import nn
 from torch.distributions import Independent, Normal
 
 from aetutor.distributions import LogVarNormal
-from aetutor.likelihoods import LIKELIHOODS
+from aetutor.likelihoods import LIKELIHOODS, BernoulliLikelihood
 from aetutor.models import CVAE, VAE, Autoencoder, load_model
 
 SHAPE = (2, 3, 4)
@@ -146,7 +146,7 @@ def test_a_sigma_that_is_no_deviation_is_refused_when_the_model_is_built(sigma):
 
 @pytest.mark.parametrize("arguments", [{"latent_dim": 0}, {"hidden": (5, 0)}])
 def test_layers_without_units_are_refused(arguments):
-    with pytest.raises(ValueError, match="each at least 1"):
+    with pytest.raises(ValueError, match=r"must be a whole number, 1 or more; got 0"):
         model(**arguments)
 
 
@@ -468,7 +468,7 @@ def every_use(cvae, y):
     [
         (
             None,
-            r"^A CVAE needs the labels y, a tensor of class indices such as .*train_y, or a list .*; got none\.$",
+            r"^A CVAE needs the labels y, a tensor of class indices such as .*; got none: give them, as in elbo",
         ),
         (3, "A CVAE needs the labels y.*; got 3"),
         ([0, 1], r"one label an image or code, shape \(7,\); got labels of shape \(2,\)\.$"),
@@ -486,7 +486,7 @@ def every_use(cvae, y):
             r"one label an image or code, shape \(7,\); got labels of shape \(7, 3\): y.argmax\(-1\)",
         ),
         (Y[:5], r"one label an image or code, shape \(7,\); got labels of shape \(5,\)"),
-        (Y[:, None], r"shape \(7,\); got labels of shape \(7, 1\)\.$"),
+        (Y[:, None], r"shape \(7,\); got labels of shape \(7, 1\): y.flatten\(\) takes an axis"),
         (torch.zeros(7, 1), r"got torch.float32: convert them with \.long\(\)\.$"),
     ],
 )
@@ -618,8 +618,8 @@ def damaged_files(path):
         **dict.fromkeys(["empty", "half", "text", "pickle"], "is not a whole safetensors file"),
         **dict.fromkeys(["foreign", "no metadata", "not json"], "was not written by model.save"),
         "newer": "has the format 99, and this version of aetutor reads 1: update",
-        "other class": "it holds none of the models Autoencoder, VAE, CVAE",
-        "other weights": "does not hold a model of this version",
+        "other class": "holds none of the models Autoencoder, VAE, CVAE",
+        "other weights": "is damaged: its weights are not those of the Autoencoder that it describes",
         "unknown setting": "does not hold a model of this version.*depth",
     }
 
@@ -637,5 +637,63 @@ def test_a_class_of_ones_own_is_not_saved_as_another(tmp_path):
     class Mine(VAE):
         pass
 
-    with pytest.raises(ValueError, match=r"keeps the models Autoencoder, VAE, CVAE; Mine is another class"):
+    with pytest.raises(ValueError, match=r"keeps the classes Autoencoder, VAE, CVAE; Mine is another one"):
         Mine().save(tmp_path / "m")
+
+
+def test_a_likelihood_of_ones_own_is_not_saved_as_another(tmp_path):
+    class Mine(BernoulliLikelihood):
+        pass
+
+    vae = VAE()
+    vae.likelihood = Mine()
+    with pytest.raises(
+        ValueError, match=r"keeps the classes BernoulliLikelihood, .*|keeps the classes bernoulli, .*Mine"
+    ):
+        vae.save(tmp_path / "m")
+
+
+@pytest.mark.parametrize("name", ['["VAE"]', "{}", "7", "null"])
+def test_a_file_that_names_no_class_is_refused(name, tmp_path):
+    write(tmp_path / "m", model().state_dict(), {"aetutor": f'{{"format": 1, "model": {name}}}'})
+    with pytest.raises(ValueError, match=r"holds none of the models Autoencoder, VAE, CVAE"):
+        load_model(tmp_path / "m")
+    write(tmp_path / "deep", model().state_dict(), {"aetutor": "[" * 100_000})
+    with pytest.raises(ValueError, match=r"was not written by model.save"):
+        load_model(tmp_path / "deep")
+
+
+def test_sizes_may_be_numpys_and_are_kept(tmp_path):
+    VAE(2, (np.int64(4),), (1, np.int64(2), 3)).save(tmp_path / "m")
+    assert load_model(tmp_path / "m").config()["hidden"] == (4,)
+
+
+@pytest.mark.parametrize("kind", [VAE, CVAE])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_model_in_half_precision_takes_its_own_codes(kind, dtype):
+    half, x, y = model(kind).to(dtype), images(3).round().to(dtype), [0, 1, 2] if kind is CVAE else None
+    assert half.reconstruct(x, y).shape == x.shape
+    log_prob = half.decode(half.encode(x, y).rsample((2,)), y).log_prob(x)
+    assert log_prob.shape == (2, 3) and log_prob.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"latent_dim": True}, "latent_dim must be a whole number, 1 or more; got True"),
+        ({"hidden": (5, 2.5)}, "each size in hidden must be a whole number, 1 or more; got 2.5"),
+        ({"image_shape": "abc"}, "each side in image_shape must be a whole number, 1 or more; got a"),
+        ({"image_shape": (1, 28, 28.0)}, "each side in image_shape must be a whole number, 1 or more; got 28.0"),
+        ({"likelihood": ["bernoulli"]}, "Unknown likelihood .*: choose one of"),
+        ({"likelihood": "gaussian", "sigma": "small"}, "must be positive and finite; got 'small'"),
+    ],
+)
+def test_settings_that_make_no_model_are_named(arguments, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        VAE(**arguments)
+
+
+def test_a_number_of_samples_that_is_none_is_named():
+    for count in (2.5, -1):
+        with pytest.raises(ValueError, match=f"count must be a whole number, 0 or more; got {count}"):
+            model(VAE).sample(count)

@@ -165,7 +165,9 @@ def test_codes_and_labels_that_are_none_are_named(change):
         "test_z": torch.zeros(4, 2),
         "test_y": torch.arange(4) % 2,
     }
-    with pytest.raises(ValueError, match=r"takes finite float codes \(N, K\) and integer labels \(N,\).*; got torch"):
+    with pytest.raises(
+        ValueError, match=r"takes finite float codes \(N, K\).*; got torch|one label a code|must be integers"
+    ):
         fit_probe(**arguments | change)
 
 
@@ -173,3 +175,10 @@ def test_a_class_that_was_not_fitted_is_named():
     z, y = torch.zeros(4, 2), torch.tensor([0, 2, 0, 2])
     with pytest.raises(ValueError, match=r"knows the labels \[0, 2\]; got others in test_y: fit it to all of them"):
         fit_probe(z, y, z, torch.tensor([0, 1, 2, 0]))
+
+
+def test_labels_of_the_probe_may_be_lists_and_arrays_of_any_integers():
+    z, y, _ = gaussian_classes(60)
+    expected = fit_probe(z[:40], y[:40], z[40:], y[40:])
+    for kind in (lambda y: y.tolist(), lambda y: y.numpy(), lambda y: y.to(torch.uint16), lambda y: y.to(torch.int8)):
+        assert fit_probe(z[:40], kind(y[:40]), z[40:], kind(y[40:])) == expected

@@ -223,6 +223,7 @@ def test_a_forbidden_text_is_seen(text):
 # --- what the README promises ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_readmes_program_has_seven_lines_and_runs(capsys):
     program = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
     assert len([line for line in program.splitlines() if line.strip()]) <= 7

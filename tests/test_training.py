@@ -410,7 +410,9 @@ def test_a_checkpoint_of_another_run_is_refused_and_the_model_left_alone(tmp_pat
     ae, path = model(seed=1), tmp_path / "run.pt"
     fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=path)
     before = weights(ae)
-    with pytest.raises(ValueError, match=r"belongs to a run with .*epochs.: 3.*resume with the same settings"):
+    with pytest.raises(
+        ValueError, match=r"belongs to a run with epochs: 3; this one has epochs: 5: resume with the same"
+    ):
         fit(Trainer(ae, noisy_loss, "cpu"), epochs=5, checkpoint=path, resume=True)
     assert same(weights(ae), before)
 
@@ -440,6 +442,71 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=path)
     with pytest.raises((RuntimeError, ValueError), match=r"size mismatch|checkpoint"):
         fit(Trainer(Autoencoder(3, (5,), SHAPE), noisy_loss, "cpu"), checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize("percent", range(0, 100, 7))
+def test_a_checkpoint_cut_anywhere_is_refused_in_a_sentence(percent, tmp_path):
+    path = tmp_path / "run.pt"
+    fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * percent // 100])
+    with pytest.raises(
+        ValueError, match=r"run.pt is not a whole checkpoint of this package; delete it and train again"
+    ):
+        fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize("content", [[1], torch.zeros(3), "text", 7])
+def test_a_file_with_something_else_is_refused_in_a_sentence(content, tmp_path):
+    torch.save(content, tmp_path / "run.pt")
+    with pytest.raises(ValueError, match=r"is not a checkpoint of a training run; give another file"):
+        fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=tmp_path / "run.pt", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("resumed", "named"),
+    [
+        (
+            lambda: Trainer(model(), noisy_loss, "cpu", precision="bf16"),
+            "precision: 'fp32'; this one has precision: 'b",
+        ),
+        (lambda: Trainer(model(likelihood="continuous_bernoulli"), noisy_loss, "cpu"), "a run with model: "),
+        (lambda: Trainer(model(), noisy_loss, "cpu", seed=8), "seed: 0; this one has seed: 8"),
+    ],
+)
+def test_a_run_of_another_kind_is_not_gone_on_with(resumed, named, tmp_path):
+    fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=tmp_path / "run.pt")
+    with pytest.raises(ValueError, match=named) as caught:
+        fit(resumed(), checkpoint=tmp_path / "run.pt", resume=True)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("wrong")])
+def test_the_model_is_left_in_evaluation_mode_however_a_run_ends(error):
+    ae = model()
+    with pytest.raises(type(error)):
+        fit(Trainer(ae, failing_at(5, error), "cpu"))
+    assert not ae.training
+
+
+def test_another_run_of_the_same_trainer_between_two_epochs_is_refused():
+    trainer = Trainer(model(), noisy_loss, "cpu")
+    with pytest.raises(RuntimeError, match=r"began another run between two epochs: take another Trainer for that"):
+        for _ in trainer.epochs(images(), epochs=3, batch_size=4):
+            fit(trainer, epochs=1)
+
+
+def test_epochs_checks_its_settings_when_it_is_called():
+    with pytest.raises(ValueError, match=r"epochs must be an integer, at least 1; got 0"):
+        Trainer(model(), noisy_loss, "cpu").epochs(images(), epochs=0)
+
+
+def test_mean_loss_repeats_and_leaves_the_callers_random_state_alone():
+    trainer, before = Trainer(small_vae(), vae_loss, "cpu"), torch.get_rng_state()
+    assert trainer.mean_loss(images()) == trainer.mean_loss(images())
+    assert torch.equal(torch.get_rng_state(), before)
+    with pytest.raises(ValueError, match=r"batch_size must be a whole number, 1 or more; got 0"):
+        trainer.mean_loss(images(), batch_size=0)
 
 
 # --- divergence ------------------------------------------------------------------------------------------------------
@@ -677,7 +744,7 @@ def test_bf16_gives_the_nats_of_fp32_to_a_fraction(kind, sigma):
     for precision in ("fp32", "bf16"):
         torch.manual_seed(1)
         nats.append(Trainer(ae, loss, "cpu", precision).mean_loss(x))
-    assert 0 < abs(nats[1] - nats[0]) < max(0.5, 2e-5 * abs(nats[0]))  # rounding sigma changes a thousandth
+    assert 0 < abs(nats[1] - nats[0]) < max(0.5, 2e-4 * abs(nats[0]))  # with sigma rounded it would be ten times that
 
 
 def test_the_bar_shows_epoch_steps_and_loss(capsys):
@@ -756,7 +823,7 @@ def test_the_accelerator_trains_as_the_cpu_does():
         ({"lr": math.nan}, "learning rate, must be positive and finite; got nan"),
         ({"lr": math.inf}, "learning rate, must be positive and finite; got inf"),
         ({"epochs": 0}, "epochs must be an integer, at least 1; got 0"),
-        ({"y": torch.arange(9)}, "one label an image; got 9 labels for 10 images"),
+        ({"y": torch.arange(9)}, "one label an image, shape \\(10,\\); got labels of shape \\(9,\\)"),
         ({"resume": True}, "resume=True needs checkpoint"),
         ({"x": torch.zeros(10, 1, 3, 2)}, r"images of shape \(…, 1, 2, 3\); got \(4, 1, 3, 2\)"),
         ({"x": torch.full((10, *SHAPE), 0.5)}, "pixels that are 0 or 1; got 0.5 among them: binarize"),
@@ -765,7 +832,7 @@ def test_the_accelerator_trains_as_the_cpu_does():
         ({"validation": images()[:0]}, "validation.*empty"),
         (
             {"validation": torch.zeros(10, 1, 3, 2)},
-            r"images of shape \(1, 2, 3\), without labels; got shapes \(10, 1, 3, 2\)",
+            r"images of shape \(1, 2, 3\), without labels; got images of shape \(1, 3, 2\), without",
         ),
     ],
 )
@@ -805,7 +872,7 @@ def test_a_loss_that_is_not_one_number_an_image_is_named(reduce, shape):
 
 @pytest.mark.parametrize(
     ("y", "validation"),
-    [(None, (images(4), torch.zeros(4))), (torch.zeros(10), images(4))],
+    [(None, (images(4), torch.zeros(4).long())), (torch.zeros(10).long(), images(4))],
     ids=["labels too many", "labels missing"],
 )
 def test_validation_has_labels_when_the_training_has(y, validation):

@@ -269,7 +269,11 @@ def test_to_tensor_gives_none_for_anything_else(value):
     [
         (training.minibatches, "aetutor.training.minibatches", "def minibatches(x: Tensor"),
         (models.Autoencoder, "aetutor.models.Autoencoder", "class Autoencoder(nn.Module):"),
-        (models.Autoencoder.encode, "aetutor.models.Autoencoder.encode", "def encode(self, x: Tensor, y: Labels | None = None)"),
+        (
+            models.Autoencoder.encode,
+            "aetutor.models.Autoencoder.encode",
+            "def encode(self, x: Tensor, y: Labels | None = None)",
+        ),
     ],
 )
 def test_show_source_displays_the_packages_own_code(monkeypatch, thing, name, line):
