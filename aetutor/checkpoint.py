@@ -29,7 +29,7 @@ def load(path: str | Path) -> dict:
         try:
             return torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # torch.load raises many kinds for a file that is not one of its own
-            raise ValueError(f"{path} is not a whole checkpoint of this package; delete it and train again.") from error
+            raise ValueError(f"{path} is not a whole checkpoint of this package; give another file.") from error
 
 
 def save_weights(weights: dict[str, Tensor], config: dict[str, Any], path: str | Path) -> None:

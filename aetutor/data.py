@@ -121,13 +121,14 @@ def unit_images(images: Tensor) -> Tensor:
         given = tuple(images.shape) if hasattr(images, "shape") else type(images).__name__
         raise ValueError(f"Images to show must be a tensor (N, 1, H, W) or (N, 3, H, W), N at least 1; got {given}.")
     images = images.detach().cpu()
-    return to_unit(images) if images.dtype == torch.uint8 else images.float().clamp(0, 1)
+    return bytes_to_unit(images).float().clamp(0, 1)
 
 
 def one_hot(y: Labels, num_classes: int) -> Tensor:
     """Labels `(…,)`, a tensor, a list or an array of integers -> float32 `(…, num_classes)`, a 1 at the label's place.
 
-    Raises ValueError for labels that are not integers in 0…num_classes-1.
+    Raises ValueError for labels that are not integers in 0…num_classes-1; on a GPU it looks at their range only while
+    torch.distributions' validation is on.
     """
     labels = as_labels(y, num_classes).long()
     looked_at = validating() or labels.device.type == "cpu"  # elsewhere a look waits for the device
@@ -147,7 +148,9 @@ def as_labels(y: Labels, num_classes: int | None = None) -> Tensor:
     labels = y if isinstance(y, Tensor) else _converted(y)
     if labels is None or labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         allowed = "" if num_classes is None else f" 0…{num_classes - 1}"
-        advice = ": convert them with .long()" if isinstance(y, Tensor) else ""
+        advice = (
+            ": convert them with .long()" if isinstance(y, Tensor) else ": give a tensor, a list or an array of them"
+        )
         if isinstance(y, Tensor) and y.dim() > 1 and y.shape[-1] == num_classes:
             advice += ", or a one-hot matrix with .argmax(-1)"
         given = y.dtype if isinstance(y, (Tensor, np.ndarray)) else reprlib.repr(y)
@@ -166,13 +169,13 @@ def labels_of(x: Tensor, y: Labels, each: str = "an image") -> Tensor:
     return labels
 
 
-def shape_advice(shape: torch.Size, count: int, num_classes: int | None = None) -> str:
+def shape_advice(shape: torch.Size, count: int = 1, num_classes: int | None = None) -> str:
     """What to do with labels of a wrong shape, where that is clear: the end of a message."""
     if shape.numel() == 1 and count > 1:
-        return f": y.expand({count}) makes many of one"
+        return f": torch.full(({count},), label) makes many of one"
     if len(shape) > 1 and shape[-1] == num_classes:
         return ": y.argmax(-1) makes labels of a one-hot matrix"
-    return ": y.flatten() takes an axis of length 1 away" if len(shape) > 1 and shape[-1] == 1 else ""
+    return ": flatten them to one axis" if len(shape) > 1 and shape[-1] == 1 else ""
 
 
 def whole_number(name: str, value: Any, least: int = 1) -> int:
@@ -192,7 +195,7 @@ def check_images(x: Tensor, name: str = "x") -> None:
         raise ValueError(f"There are no images: {name} is empty.")
     if x.is_floating_point() and not x.isfinite().all():
         raise ValueError(
-            f"{name} holds NaN or infinity, in {_bad_images(x)} of {len(x)} images: correct or leave them."
+            f"{name} holds NaN or infinity, in {_bad_images(x)} of {len(x)} images: correct them or leave them out."
         )
 
 

@@ -35,16 +35,12 @@ class RandomStream:
         device: whose generator it is, besides the CPU's.
         seed: where the stream begins.
 
-    Each `with` goes on where the last one stopped. `state` is where that is; put a copy back to repeat.
+    Each `with` goes on where the last one stopped. Assign an earlier `state` to repeat from there.
     """
 
     def __init__(self, device: torch.device, seed: int):
         self.device = device
-        self.state = _random_state(device)
-        with self:
-            torch.default_generator.manual_seed(seed)
-            if device.type != "cpu":
-                torch.get_device_module(device).manual_seed(seed)
+        self.state = {kind: torch.Generator(kind).manual_seed(seed).get_state() for kind in {"cpu", device.type}}
 
     def __enter__(self) -> "RandomStream":
         self.outside = _random_state(self.device)
@@ -60,7 +56,7 @@ def _random_state(device: torch.device) -> dict[str, Tensor]:
     """The states of the random number generators of the CPU and the device."""
     states = {"cpu": torch.get_rng_state()}
     if device.type != "cpu":
-        states[device.type] = torch.get_device_module(device).get_rng_state()
+        states[device.type] = torch.get_device_module(device).get_rng_state(device)
     return states
 
 
@@ -68,4 +64,4 @@ def _set_random_state(device: torch.device, states: dict[str, Tensor]) -> None:
     """Put back what `_random_state` gave; the device's only if it was on one of the same type."""
     torch.set_rng_state(states["cpu"])
     if device.type != "cpu" and device.type in states:
-        torch.get_device_module(device).set_rng_state(states[device.type])
+        torch.get_device_module(device).set_rng_state(states[device.type], device)

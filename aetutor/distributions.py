@@ -1,7 +1,7 @@
 """Distributions over pixels and codes: subclasses of those in `torch.distributions`.
 
-Their parameters are not checked, so that a diverging model meets the trainer's check for NaN. The images that
-`log_prob` is given are: their shape and dtype always, their values while torch.distributions' own validation is on.
+Their parameters are not checked, so that a diverging model reaches the trainer's check for NaN. `log_prob` always
+checks the shape and kind of its images, and their values while torch.distributions' own validation is on.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ IMAGE_DIMS = 3  # C, H, W
 
 @contextmanager
 def validation(on: bool) -> Iterator[None]:
-    """Inside, new distributions look at the values that `log_prob` is given, or do not; after it, as before.
+    """Switch the checks of values by new distributions on or off inside the block; after it, they are as before.
 
     The switch is `Distribution.set_default_validate_args`, which holds for the whole process.
     """
@@ -39,8 +39,8 @@ def validating() -> bool:
 class BinaryPixels(Bernoulli):
     """`torch.distributions.Bernoulli`, which says what to do when it is given grey pixels.
 
-    Source: notebook 01, equation 1.1; notebook 03, equation 3.9. `log_prob` raises ValueError for pixels other than 0
-    and 1, and for images of another shape or dtype.
+    Source: notebook 01, equation 1.1; notebook 03, equation 3.9. `log_prob` raises ValueError for images of another
+    shape or not floats, and, while validation is on, for pixels other than 0 and 1.
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
@@ -64,7 +64,7 @@ class BinaryPixels(Bernoulli):
             )
 
     def log_prob_table(self, x: Tensor) -> Tensor:
-        """log p of all pairs: images `(B, C, H, W)`, this of batch shape `(G, C, H, W)` -> `(B, G)` nats."""
+        """log p of all pairs of images `(B, C, H, W)` and this distribution of batch `(G, C, H, W)`: `(B, G)` nats."""
         # x · logit - log(1 + exp(logit)), summed over the pixels: for all pairs one product of matrices
         return x.flatten(1) @ self.logits.flatten(1).T - softplus(self.logits).flatten(1).sum(1)
 
@@ -72,7 +72,8 @@ class BinaryPixels(Bernoulli):
 class GaussianPixels(Normal):
     """`torch.distributions.Normal` whose sigma may be one number for all pixels, which then costs fewer passes.
 
-    Source: notebook 03, equation 3.10. `log_prob` raises ValueError for NaN, and for images of another shape or dtype.
+    Source: notebook 03, equation 3.10. `log_prob` raises ValueError for images of another
+    shape or not floats, and, while validation is on, for NaN.
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
@@ -97,7 +98,7 @@ class GaussianPixels(Normal):
             raise ValueError("A Gaussian likelihood takes any grey values, but there is NaN among the pixels.")
 
     def log_prob_table(self, x: Tensor) -> Tensor:
-        """log p of all pairs: images `(B, C, H, W)`, this of batch shape `(G, C, H, W)` -> `(B, G)` nats."""
+        """log p of all pairs of images `(B, C, H, W)` and this distribution of batch `(G, C, H, W)`: `(B, G)` nats."""
         # the square opened: T(x) = (x, x²), so that all pairs are two products of matrices; in float64, since the
         # large parts cancel
         mean, rows = self.loc.flatten(1).double(), x.flatten(1).double()
@@ -110,8 +111,8 @@ class ContinuousBernoulliPixels(Distribution):
     """The continuous Bernoulli, whose density on [0, 1] is proportional to exp(a x), with a the logit.
 
     Finite, with a finite gradient, for every logit and every x in [0, 1], where torch's own is wrong for large logits.
-    Source: Loaiza-Ganem and Cunningham 2019; notebook 03, equation 3.13. `log_prob` raises ValueError for pixels
-    outside [0, 1], and for images of another shape or dtype.
+    Source: Loaiza-Ganem and Cunningham 2019; notebook 03, equation 3.13. `log_prob` raises ValueError for images
+    of another shape or not floats, and, while validation is on, for pixels outside [0, 1].
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {}
@@ -128,7 +129,7 @@ class ContinuousBernoulliPixels(Distribution):
     def mean(self) -> Tensor:
         """d/da log((exp(a) - 1) / a) = 1 / (1 - exp(-a)) - 1 / a; near a = 0, by its series."""
         small, a = _near_zero(self.logits.abs())
-        above = 1 / -torch.expm1(-a) - 1 / a  # for |a|; for -|a| it is 1 less this
+        above = 1 / -torch.expm1(-a) - 1 / a  # for |a|; for -|a| it is 1 minus this
         series = 0.5 + self.logits / 12 - self.logits**3 / 720
         return torch.where(small, series, torch.where(self.logits > 0, above, 1 - above))
 
@@ -146,7 +147,7 @@ class ContinuousBernoulliPixels(Distribution):
             )
 
     def log_prob_table(self, x: Tensor) -> Tensor:
-        """log p of all pairs: images `(B, C, H, W)`, this of batch shape `(G, C, H, W)` -> `(B, G)` nats."""
+        """log p of all pairs of images `(B, C, H, W)` and this distribution of batch `(G, C, H, W)`: `(B, G)` nats."""
         origin, log_scale = self._normaliser()
         return x.flatten(1) @ self.logits.flatten(1).T + (log_scale - self.logits * origin).flatten(1).sum(1)
 

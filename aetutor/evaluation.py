@@ -25,7 +25,7 @@ def squared_error(reconstruct: Callable[[Tensor], Tensor], x: Tensor) -> float:
     x_hat = reconstruct(x)
     if x_hat.shape != x.shape:
         raise ValueError(f"The reconstructions must have the images' shape {tuple(x.shape)}; got {tuple(x_hat.shape)}.")
-    check_images(x_hat, "what reconstruct gives")
+    check_images(x_hat, "reconstruct(x)")
     return (x - x_hat).square().flatten(1).sum(1).mean().item()
 
 

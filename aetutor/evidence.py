@@ -11,7 +11,7 @@ from torch.distributions import Distribution, Independent
 
 from aetutor.data import Labels, check_images, labels_of, whole_number
 from aetutor.distributions import validation
-from aetutor.objectives import Model, importance_weights, log_prior, posterior
+from aetutor.objectives import Model, log_importance_weights, log_prior, posterior
 from aetutor.quadrature import Guess, log_integrals
 
 CODES = 20_000  # decoded at a time: 63 MB for 784 pixels
@@ -19,7 +19,7 @@ IMAGES, DRAWS = 50, 100  # whose importance weights are computed at a time
 
 
 class Evidence(NamedTuple):
-    """log p(x) of each image and its ELBO, `(B,)` in nats, by the same quadrature, and how far off both may be."""
+    """log p(x) of each image and its ELBO, `(B,)` in nats, by the same quadrature; and how far both moved last."""
 
     log_px: Tensor
     elbo: Tensor
@@ -31,7 +31,7 @@ def log_likelihoods(model: Model, x: Tensor, z: Tensor, y: Labels | None = None)
     """log p(x|z) for all pairs of images and codes: `(B, C, H, W)` and `(G, K)` -> `(B, G)` nats.
 
     For a conditional model log p(x|z, y): `y` has a label for each code, `(G,)`. Raises ValueError for images that the
-    likelihood does not take, and labels that the model does not take, or of another number.
+    likelihood does not take, and labels that the model does not take, or too few or too many labels.
     """
     check_images(x)
     _check_codes(x, z)
@@ -68,8 +68,8 @@ def log_px_importance(model: Model, x: Tensor, samples: int, y: Labels | None = 
     for image, label in _batches(x, y, IMAGES):
         total = image.new_full((len(image),), -torch.inf)
         for start in range(0, samples, DRAWS):
-            weights = importance_weights(model, image, label, min(DRAWS, samples - start))
-            total = torch.logaddexp(total, weights.logsumexp(0))
+            log_w = log_importance_weights(model, image, label, min(DRAWS, samples - start))
+            total = torch.logaddexp(total, log_w.logsumexp(0))
         parts.append(total - log(samples))
     return torch.cat(parts)
 
@@ -79,10 +79,11 @@ def log_px_quadrature(model: Model, x: Tensor, y: Labels | None = None, toleranc
     """log p(x) = log ∫ p(x|z) p(z) dz and the ELBO by sums over a grid, for models with two latent dimensions.
 
     Images `(N, C, H, W)` -> `(N,)` nats each; with labels y `(N,)`, of a conditional model, log p(x|y). `error` is how
-    far log p(x) and ELBO moved when the grid's step was halved last, at most `tolerance`; the gap between them is never
-    negative. Source: notebook 03, section 2. Raises ValueError for other numbers of latent dimensions, images or labels
-    that the model does not take, or a tolerance that is not positive, and RuntimeError when the grid cannot be fine or
-    wide enough.
+    far log p(x) and the ELBO moved when the grid's step was last halved, at most `tolerance`. The gap between them is
+    never negative, except that a q(z|x) narrower than 1/64 has its ELBO from a grid of its own, whose error `tolerance`
+    does not hold. Source: notebook 03, section 2. Raises ValueError for other numbers of latent dimensions, images or
+    labels that the model does not take, or a tolerance that is not positive, and RuntimeError when the grid cannot be
+    fine or wide enough.
     """
     if not 0 < tolerance < float("inf"):
         raise ValueError(f"tolerance is how many nats the answer may be off, more than 0; got {tolerance}.")
@@ -103,8 +104,8 @@ def posterior_grid(
 
     Images `(N, C, H, W)` -> (axis `(P,)`, log densities `(N, P, P)` in nats, z_1 along the rows): from -radius to
     radius; with labels y `(N,)`, of a conditional model, p(z|x, y). It is log p(x|z) + log p(z) - log p(x), the last by
-    `log_px_quadrature`, whose errors it raises: a density, also where the posterior is narrower than the step or lies
-    outside the square. Raises ValueError for fewer than two points or a radius that is not positive.
+    `log_px_quadrature`: a density, also where the posterior is narrower than the step or lies outside the square.
+    Raises that function's errors, and ValueError for fewer than two points or a radius that is not positive.
     """
     whole_number("points", points, 2)
     if not 0 < radius < float("inf"):

@@ -1,6 +1,6 @@
 """Likelihoods p(x|z), a module for each family: it turns the decoder's outputs into a distribution over images."""
 
-from math import prod
+from math import exp, prod
 from numbers import Real
 from typing import Any
 
@@ -90,8 +90,10 @@ class GaussianLikelihood(Likelihood):
 
 
 class LearnedGaussianLikelihood(Likelihood):
-    """As `GaussianLikelihood`, with sigma learned: it begins at 1, and its best value is the root of the mean squared
-    error (equation 3.11)."""
+    """As `GaussianLikelihood`, with sigma learned.
+
+    It begins at 1, and its best value is the root mean squared error (equation 3.11).
+    """
 
     name = "gaussian_learned"
 
@@ -107,7 +109,7 @@ class LearnedGaussianLikelihood(Likelihood):
     @property
     def sigma(self) -> float:
         """The standard deviation of every pixel, as learned so far."""
-        return (10 * self.tenth_log_sigma.double()).exp().item()
+        return exp(10 * self.tenth_log_sigma.item())
 
 
 class PixelwiseGaussianLikelihood(Likelihood):

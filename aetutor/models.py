@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import prod
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class Autoencoder(nn.Module):
     that make no model.
     """
 
-    numbers_per_code = 1  # what the encoder gives for each dimension of the code
+    outputs_per_dimension = 1  # of the code: what the encoder gives
     num_classes = 0  # how many numbers of a label go in beside the pixels, and beside the code
 
     encoder: nn.Sequential
@@ -56,9 +57,10 @@ class Autoencoder(nn.Module):
         self.latent_dim, self.image_shape = whole_number("latent_dim", latent_dim), (channels, height, width)
         self.hidden = tuple(whole_number("each size in hidden", size) for size in hidden)
         self.likelihood = make_likelihood(likelihood, self.image_shape, sigma)
-        pixels, label = prod(self.image_shape), self.num_classes
-        self.encoder = mlp(pixels + label, *self.hidden, self.numbers_per_code * self.latent_dim)
-        self.decoder = mlp(self.latent_dim + label, *reversed(self.hidden), self.likelihood.out_features)
+        self.encoder = mlp(
+            prod(self.image_shape) + self.num_classes, *self.hidden, self.outputs_per_dimension * self.latent_dim
+        )
+        self.decoder = mlp(self.latent_dim + self.num_classes, *reversed(self.hidden), self.likelihood.out_features)
 
     def encode(self, x: Tensor, y: Labels | None = None) -> Tensor:
         """Images `(…, C, H, W)` -> codes `(…, K)`.
@@ -84,9 +86,10 @@ class Autoencoder(nn.Module):
         return self.reconstruct(x, y)
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """The images `(count, C, H, W)` that codes drawn from N(0, I) decode to (notebook 01, section 9).
+        """Images `(count, C, H, W)` decoded from codes that are drawn from N(0, I), the means of p(x|z).
 
-        Nothing in the training makes the codes of real images look like N(0, I): expect rubbish.
+        A plain autoencoder's training does not make the codes of real images look like that: expect rubbish (notebook
+        01, section 9). Raises ValueError for a count that is no whole number.
         """
         return self.decode(self._standard_normal((whole_number("count", count, 0),), generator)).mean
 
@@ -96,7 +99,7 @@ class Autoencoder(nn.Module):
         return self.likelihood.sigma
 
     def config(self) -> dict[str, Any]:
-        """The arguments that build this model anew, with other weights."""
+        """The arguments that build a model like this one."""
         sizes = {"latent_dim": self.latent_dim, "hidden": self.hidden, "image_shape": self.image_shape}
         return sizes | self.likelihood.config()
 
@@ -105,11 +108,11 @@ class Autoencoder(nn.Module):
 
         Raises ValueError for a subclass of yours, which `load_model` would not know.
         """
-        for part, known in ((self, MODELS), (self.likelihood, LIKELIHOODS)):
-            if type(part) not in known.values():
+        for part, known in ((self, MODELS.values()), (self.likelihood, LIKELIHOODS.values())):
+            if type(part) not in known:
                 raise ValueError(
-                    f"save keeps the classes {', '.join(known)}; {type(part).__name__} is another one: keep the "
-                    "model's state_dict() with torch.save."
+                    f"save keeps the classes {', '.join(kind.__name__ for kind in known)}; {type(part).__name__} is "
+                    "another one: keep the model's state_dict() with torch.save."
                 )
         checkpoint.save_weights(self.state_dict(), {"model": type(self).__name__, **self.config()}, path)
 
@@ -134,8 +137,8 @@ class Autoencoder(nn.Module):
     def _check_images(self, x: Tensor) -> None:
         if not x.is_floating_point():
             raise ValueError(
-                f"The model takes float images; got {x.dtype}: convert them with aetutor.data.to_unit or "
-                "aetutor.data.binarize."
+                f"The model takes float images; got {x.dtype}: convert them to floats, bytes by aetutor.data.to_unit "
+                "or aetutor.data.binarize."
             )
         self._check_dtype(x, "images")
         if x.shape[-3:] != self.image_shape:
@@ -143,7 +146,7 @@ class Autoencoder(nn.Module):
             raise ValueError(f"The model takes images of shape (…, {shape}); got {tuple(x.shape)}.")
 
     def _checked_codes(self, z: Tensor) -> Tensor:
-        if self._weight().dtype in (torch.bfloat16, torch.float16):  # whose posterior is kept in float32
+        if self._weight().dtype in (torch.bfloat16, torch.float16):  # q(z|x) is in float32, so z is too
             z = z.to(self._weight().dtype)
         self._check_dtype(z, "codes")
         if z.shape[-1:] != (self.latent_dim,):
@@ -166,7 +169,7 @@ class VAE(Autoencoder):
     evidence is known in closed form. Source: Kingma and Welling 2014; notebook 03.
     """
 
-    numbers_per_code = 2  # mu and log_var
+    outputs_per_dimension = 2  # mu and log_var
 
     def encode(self, x: Tensor, y: Labels | None = None) -> Independent:  # type: ignore[override]
         """Images `(…, C, H, W)` -> q(z|x) = N(mu, diag exp(log_var)), a distribution over codes `(…, K)`.
@@ -187,21 +190,17 @@ class VAE(Autoencoder):
         """Images `(…, C, H, W)` -> the mean of p(x|z) at z = mu, the mean of q(z|x), same shape."""
         return self.decode(self.encode(x, y).mean, y).mean
 
-    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """New images `(count, C, H, W)`: the means of p(x|z) for codes z drawn from the prior."""
-        return super().sample(count, generator)
-
 
 class CVAE(VAE):
     """Conditional VAE: encoder and decoder are given the label y, too, q(z|x, y) and p(x|z, y); the prior is N(0, I).
 
     Args:
-        num_classes: C, how many classes (in `(C, H, W)`: channels). The other arguments are those of `Autoencoder`.
+        num_classes: C, how many classes there are. The other arguments are those of `Autoencoder`.
 
     Labels y are class indices, integers 0…C-1 in a tensor, a list or an array: one an image `(B,)`, or of a shape that
     broadcasts to the leading axes of images or codes. Inside, they are one-hot, `[x; e_y]` and `[z; e_y]`: a bias for
-    each class in the first layers (equation 4.3). Every method raises ValueError for missing or wrong labels.
-    Source: Kingma et al. 2014, model M2; Sohn, Lee and Yan 2015, here with a prior without y; notebook 04.
+    each class in the first layers (equation 4.3). Every method that takes y raises ValueError where it is missing or
+    wrong. Source: Kingma et al. 2014, model M2; Sohn, Lee and Yan 2015, here with a prior without y; notebook 04.
     """
 
     def __init__(
@@ -231,14 +230,14 @@ class CVAE(VAE):
         e_y, batch = self._one_hot(y).to(features), tuple(features.shape[:-1])
         given = tuple(e_y.shape[:-1])
         if len(given) > len(batch) or any(n not in (1, m) for n, m in zip(given[::-1], batch[::-1], strict=False)):
-            advice = shape_advice(e_y.shape[:-1], 1, self.num_classes)
+            advice = shape_advice(e_y.shape[:-1], num_classes=self.num_classes)
             raise ValueError(
                 f"There must be one label an image or code, shape {batch}; got labels of shape {given}{advice}."
             )
         return torch.cat([features, e_y.expand(*batch, -1)], -1)
 
     def _one_hot(self, y: Labels | None) -> Tensor:
-        if y is None or isinstance(y, (int, float)):
+        if y is None or isinstance(y, Real):
             raise ValueError(
                 f"A {type(self).__name__} needs the labels y, a tensor of class indices such as load('mnist').train_y, "
                 f"or a list such as [3, 8]; got {'none: give them, as in elbo(model, x, y)' if y is None else repr(y)}."
@@ -257,7 +256,7 @@ def load_model(path: str | Path) -> Autoencoder:
     """
     weights, config = checkpoint.load_weights(path)
     name = config.pop("model", None)
-    if name not in list(MODELS):
+    if name not in list(MODELS):  # a list: the name may be unhashable
         raise ValueError(f"{path} holds none of the models {', '.join(MODELS)}: save it again with model.save.")
     try:
         with torch.device("meta"):  # no weights are drawn: those of the file take their place

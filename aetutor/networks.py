@@ -7,7 +7,7 @@ from torch import nn
 
 
 def mlp(*sizes: int) -> nn.Sequential:
-    """A multilayer perceptron `(…, sizes[0]) -> (…, sizes[-1])`: linear layers with a ReLU between two of them.
+    """A multilayer perceptron `(…, sizes[0]) -> (…, sizes[-1])`: linear layers with ReLUs between them.
 
     `mlp(784, 2)` is a single linear layer; the last layer is always linear. Raises ValueError for fewer than two
     sizes, or one that is not a whole number from 1 on.

@@ -1,4 +1,4 @@
-"""Objectives: one number an image, shape `(B,)`, in nats, summed over pixels and latents. The mean over images is the
+"""Objectives: one number per image, shape `(B,)`, in nats, summed over pixels and latents. The mean over images is the
 trainer's, or yours."""
 
 from collections.abc import Callable
@@ -95,10 +95,10 @@ def importance_weighted_bound(model: Model, x: Tensor, y: Labels | None = None, 
     Its mean rises with S from the ELBO towards log p(x). `y` are labels `(B,)`, or one for all, of a conditional model.
     Source: Burda et al. 2016, equation 8; notebook 03, equation 3.15. Raises ValueError as `elbo` does.
     """
-    return importance_weights(model, x, y, samples).logsumexp(0) - log(samples)
+    return log_importance_weights(model, x, y, samples).logsumexp(0) - log(samples)
 
 
-def importance_weights(model: Model, x: Tensor, y: Labels | None = None, samples: int = 1) -> Tensor:
+def log_importance_weights(model: Model, x: Tensor, y: Labels | None = None, samples: int = 1) -> Tensor:
     """log p(x|z) + log p(z) - log q(z|x) for `samples` draws z from q(z|x): `(B, C, H, W)` -> `(S, B)` nats."""
     whole_number("samples", samples)
     q_z = posterior(model, x, y)

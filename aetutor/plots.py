@@ -159,7 +159,7 @@ def code_scatter(codes, labels, ax: Axes | None = None, title: str = "", reach: 
     another number of dimensions, and labels of another number.
     """
     ax = ax or _axes(6, 6)
-    _draw_codes(codes, labels, ax, 45)
+    _draw_codes(codes, labels, ax, size=45, width=0.3)
     ax.set(xlabel="first code $z_1$", ylabel="second code $z_2$", title=title)
     if reach:
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
@@ -171,7 +171,7 @@ def code_map(codes, labels, reach: float, side: int) -> Tensor:
     """`code_scatter` without a frame, as a picture `(3, side, side)` of the square from -reach to reach."""
     figure = Figure(figsize=(side / 100, side / 100), dpi=100)
     ax = figure.add_axes((0, 0, 1, 1))
-    _draw_codes(codes, labels, ax, 16)
+    _draw_codes(codes, labels, ax, size=16, width=0.2)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
     ax.set_axis_off()
     canvas = FigureCanvasAgg(figure)
@@ -180,19 +180,17 @@ def code_map(codes, labels, reach: float, side: int) -> Tensor:
     return torch.from_numpy(picture).permute(2, 0, 1) / 255
 
 
-def _draw_codes(codes, labels, ax: Axes, size: float) -> None:
-    """Each code as its own digit, `size` points² large."""
+def _draw_codes(codes, labels, ax: Axes, size: float, width: float) -> None:
+    """Each code as its own digit, `size` points² large, with strokes `width` points wide."""
     points, labels = _array(codes), _array(labels)
     if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
         raise ValueError(
             f"A map of codes takes two-dimensional codes (N, 2) and a label for each, (N,); got {points.shape} and "
-            f"{labels.shape}: choose two of the dimensions, as in codes[:, :2]."
+            f"{labels.shape}{': choose two dimensions, as in codes[:, :2]' if points.shape[1:] > (2,) else ''}."
         )
     for label in np.unique(labels).tolist():
         colour = DIGIT_COLOURS[int(label) % len(DIGIT_COLOURS)]
-        ax.scatter(
-            *points[labels == label].T, s=size, marker=f"${label}$", color=colour, linewidths=0.3 if size > 20 else 0.2
-        )
+        ax.scatter(*points[labels == label].T, s=size, marker=f"${label}$", color=colour, linewidths=width)
 
 
 def density(

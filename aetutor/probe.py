@@ -13,13 +13,13 @@ from aetutor.training import Trainer
 
 
 class Probe(NamedTuple):
-    """How well the class is read from test codes: the share read rightly, and the mean of -log p(y|z), in nats."""
+    """How well a probe reads the class of test codes: the share that is right, and the mean of -log p(y|z), in nats."""
 
     accuracy: float
     cross_entropy: float
 
 
-@torch.enable_grad()
+@torch.enable_grad()  # it trains, also where it is called under no_grad
 def fit_probe(
     z: Tensor, y: Labels, test_z: Tensor, test_y: Labels, hidden: tuple[int, ...] = (), epochs: int = 20, seed: int = 0
 ) -> Probe:
@@ -28,7 +28,8 @@ def fit_probe(
     Codes `(N, K)`, integer labels `(N,)`, others to test it on -> `Probe`. With `hidden=()` it is multinomial logistic
     regression on standardised codes, weight decay ‖W‖² / 2N; else an MLP, `epochs` of Adam from `seed`. It leaves your
     random state alone. For draws of z from q(z|x), not their means, I(z; y) >= H(y) - cross_entropy (Barber and Agakov
-    2003; notebook 04, equation 4.5). Raises ValueError for other codes or labels, and a test label that y has none of.
+    2003; notebook 04, equation 4.5). Raises ValueError for other codes or labels, and a test label that
+    does not occur in y.
     """
     _check_codes(z, z)
     _check_codes(test_z, z)

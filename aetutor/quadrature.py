@@ -40,7 +40,7 @@ class Guess(NamedTuple):
 
 
 class Integrals(NamedTuple):
-    """log ∫ f_n(z) dz, the bound E_q[log f_n - log q_n] below it, and how much both moved last; `(N,)` nats each."""
+    """log ∫ f_n(z) dz; the bound E_q[log f_n - log q_n] below it; how far both moved last. `(N,)` nats each."""
 
     log_integral: Tensor
     bound: Tensor
@@ -81,7 +81,8 @@ def log_integrals(log_f: LogFunction, guess: Guess, tolerance: float) -> Integra
     """log ∫ f_n(z) dz and the bound E_q[log f_n - log q_n] for every n, each to `tolerance` nats.
 
     The bound is that of q put on the grid: what is missing to the integral is then a KL divergence on the grid, and
-    never negative. A guess narrower than 1/64 has a grid of its own for it. Source: notebook 03, section 2.
+    never negative. A guess narrower than 1/64 gets its bound from a grid of its own, so that this holds only up to the
+    errors of the two grids. Source: notebook 03, section 2.
     Raises RuntimeError where f does not vanish within 60 of the origin, or a step of 1/512 is too coarse.
     """
     results = Integrals(*(torch.empty_like(guess.mu[:, 0]) for _ in Integrals._fields))
@@ -104,7 +105,7 @@ def widen(log_f: LogFunction, guess: Guess) -> Iterator[tuple[Grid, Sums]]:
     if (radius > 2 * WIDEST).any():
         raise RuntimeError(
             f"A guess reaches {radius.max():.3g} from the origin, and a grid would be too large: use importance "
-            "sampling (log_px_importance)."
+            "sampling."
         )
     waiting = torch.ones_like(radius, dtype=torch.bool)
     while waiting.any():
@@ -115,7 +116,7 @@ def widen(log_f: LogFunction, guess: Guess) -> Iterator[tuple[Grid, Sums]]:
         if reaches_out.any() and half >= WIDEST:
             raise RuntimeError(
                 f"The integrand has not vanished {half:g} from the origin for {int(reaches_out.sum())} of them: use "
-                "importance sampling (log_px_importance)."
+                "importance sampling."
             )
         radius[grid.rows[reaches_out]] += 2 * SIDE
         waiting[grid.rows[~reaches_out]] = False
@@ -145,7 +146,7 @@ def refine(
         if grid.step / 2 < FINEST:
             raise RuntimeError(
                 f"The quadrature has not converged to {tolerance} nats on a grid of step {grid.step:g} for "
-                f"{len(grid.rows)} integrals: give a larger tolerance, or use importance sampling (log_px_importance)."
+                f"{len(grid.rows)} integrals: give a larger tolerance, or use importance sampling."
             )
         grid = cut(grid._replace(needed=matters(sums, grid, guess, tolerance)))
         sums = block_sums(log_f, guess, grid)

@@ -22,12 +22,12 @@ CHECK_EVERY = 50  # steps between two looks at the loss: each look waits for the
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss became NaN or infinite; the message names the step, the learning rate and the last good state."""
+    """The loss, a weight or the validation loss became NaN or infinite; `fit` adds a note on what it restored."""
 
 
 @dataclass
 class History:
-    """What a training run did, an entry an epoch; losses are means over images, in the loss's own unit (nats)."""
+    """What a training run did, an entry per epoch; losses are means over images, in the loss's own unit (nats)."""
 
     train_loss: list[float] = field(default_factory=list)
     validation_loss: list[float] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Trainer:
 
     Args:
         model: an `nn.Module`; it moves to the device and stays there.
-        loss: `loss(model, x)`, or `loss(model, x, y)` when there are labels, -> `(B,)`, one number an image.
+        loss: `loss(model, x)`, or `loss(model, x, y)` when there are labels, -> `(B,)`, one number per image.
         device: "auto" (CUDA where there is one, else the CPU), or a device's name.
         precision: "fp32", or "bf16" for automatic mixed precision.
         seed: where the trainer's own stream of random numbers begins: the order of the images and every random draw of
@@ -154,6 +154,7 @@ class Trainer:
                         self._check_finite(total, step)
                     if each_step:
                         each_step(losses)
+            # one look at the loss and the weights: NaN or infinity in either spoils the sum
             self._check_finite(total + sum(weight.detach().abs().sum() for weight in self.model.parameters()), step)
             history.train_loss.append(total.item() / len(x))
             history.seconds.append(time.perf_counter() - began)
@@ -188,9 +189,9 @@ class Trainer:
             progress: show a bar with the loss.
 
         Called again, it trains the model further: history, schedule and momenta begin anew; the stream of random
-        numbers goes on, so that order and noise are fresh. Ctrl-C and a loss that is not finite put model and history
-        back to the last whole epoch before they are raised, and leave the last checkpoint whole. Raises ValueError for
-        arguments that make no sense, TrainingDiverged for a NaN.
+        numbers goes on, so that order and noise are fresh. On Ctrl-C, or a loss that is not finite, model and history
+        return to the last whole epoch, the last checkpoint stays whole, and the exception is raised again. Raises
+        ValueError for arguments that make no sense, TrainingDiverged for a NaN.
         """
         watched = _checked_validation(validation, x, y)
         if resume and checkpoint is None:
@@ -210,7 +211,9 @@ class Trainer:
             except (KeyboardInterrupt, TrainingDiverged) as stop:
                 self._restore(good)
                 self.history.interrupted = True
-                where = f"checkpoint {checkpoint}" if checkpoint and self.history.epochs else "no checkpoint on disk"
+                where = (
+                    f"checkpoint {checkpoint}" if checkpoint and self.history.epochs else "no checkpoint of this run"
+                )
                 stop.add_note(f"The model is as it was after {self.history.epochs} whole epochs; {where}.")
                 raise
         self.model.eval()
@@ -227,16 +230,19 @@ class Trainer:
     ) -> float:
         """The mean loss over images `(N, C, H, W)`, without training on them; `prepare` as for `fit`.
 
-        Its random draws are the same each time, and the caller's random state is untouched. Raises ValueError for no
-        images, for NaN among them, and for labels of another number.
+        Its random draws are the same each time, and the caller's random state is untouched; it leaves the model in
+        evaluation mode. Raises ValueError for no images, for NaN among them, for labels of another number, and for a
+        batch size below 1.
         """
         x, y = _checked_data("x", x, y)
         self.model.eval()
-        parts = zip(*(t.split(whole_number("batch_size", batch_size)) for t in (x, y) if t is not None), strict=True)
-        batches = ([t.to(self.device) for t in part] for part in parts)
-        prepare = prepare or bytes_to_unit
+        size, prepare, total = whole_number("batch_size", batch_size), prepare or bytes_to_unit, 0.0
+        data = (x,) if y is None else (x, y)
         with RandomStream(self.device, self.seed):
-            return sum(self._losses(prepare(images), *labels).sum().item() for images, *labels in batches) / len(x)
+            for batch in zip(*(part.split(size) for part in data), strict=True):
+                images, *labels = (part.to(self.device) for part in batch)
+                total += self._losses(prepare(images), *labels).sum().item()
+        return total / len(x)
 
     def _start(
         self, x: Tensor, y: Labels | None, epochs: int, batch_size: int, lr: float
@@ -256,7 +262,7 @@ class Trainer:
     def _losses(self, x: Tensor, *y: Tensor, validate: bool = True) -> Tensor:
         """The loss of each image of a batch, `(B,)`, at the trainer's precision."""
         bf16 = torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
-        with bf16, validation(validating() and validate):  # of the pixels' values, which costs a pass over them
+        with bf16, validation(validating() and validate):  # the pixels' values cost a pass: first batch only
             losses = self.loss(self.model, x, *y)
         if not isinstance(losses, Tensor) or losses.shape != (len(x),):
             given = tuple(losses.shape) if isinstance(losses, Tensor) else f"an object of class {type(losses).__name__}"
@@ -270,8 +276,8 @@ class Trainer:
         loss = self.mean_loss(x, y, prepare=prepare)
         if not isfinite(loss):
             raise TrainingDiverged(
-                f"The validation loss is {loss} in epoch {self.history.epochs}: look for images in validation that the "
-                "training has none of."
+                f"The validation loss is {loss} in epoch {self.history.epochs}: look for validation images unlike "
+                "those that are trained on."
             )
         return loss
 
@@ -305,7 +311,7 @@ class Trainer:
     def _checked(self, state: dict, path: str | Path) -> dict:
         """The checkpoint's state, if it belongs to this run; ValueError if it does not, before anything is changed."""
         if not isinstance(state, dict) or not self._state().keys() <= state.keys():
-            raise ValueError(f"{path} is not a checkpoint of a training run; give another file, or resume=False.")
+            raise ValueError(f"{path} is not a checkpoint of a training run; give another file.")
         theirs, ours = state["settings"], self.settings
         if other := {key: reprlib.repr(theirs.get(key)) for key in ours | theirs if theirs.get(key) != ours.get(key)}:
             raise ValueError(

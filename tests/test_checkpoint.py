@@ -86,7 +86,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def not_whole(path):
-    with pytest.raises(ValueError, match=r"run.pt is not a whole checkpoint .*; delete it and train again") as caught:
+    with pytest.raises(ValueError, match=r"run.pt is not a whole checkpoint .*; give another file") as caught:
         checkpoint.load(path)
     assert "\n" not in str(caught.value)
 

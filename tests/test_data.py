@@ -506,8 +506,8 @@ def test_the_largest_entry_is_advised_for_a_one_hot_matrix_alone():
     ("y", "sentence"),
     [
         ([0, 1], r"one label an image, shape \(3,\); got labels of shape \(2,\)\.$"),
-        (torch.zeros(3, 1).long(), r"got labels of shape \(3, 1\): y.flatten\(\) takes an axis of length 1 away\.$"),
-        (torch.tensor(1), r"got labels of shape \(\): y.expand\(3\) makes many of one\.$"),
+        (torch.zeros(3, 1).long(), r"got labels of shape \(3, 1\): flatten them to one axis\.$"),
+        (torch.tensor(1), r"got labels of shape \(\): torch.full\(\(3,\), label\) makes many of one\.$"),
     ],
 )
 def test_there_must_be_one_label_an_image(y, sentence):

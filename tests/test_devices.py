@@ -98,17 +98,26 @@ def test_the_random_state_is_the_devices_own_where_there_is_one(monkeypatch):
     class Device:
         state = torch.tensor([7])
 
-        def get_rng_state(self):
+        def get_rng_state(self, device):
+            assert device == torch.device("mps:1")
             return self.state.clone()
 
-        def set_rng_state(self, state):
+        def set_rng_state(self, state, device):
+            assert device == torch.device("mps:1")
             self.state = state.clone()
 
         def manual_seed(self, seed):
             self.state = torch.tensor([seed])
+            return self
 
-    fake, before = Device(), torch.get_rng_state()
+        def get_state(self):
+            return self.state
+
+    fake, before, generator = Device(), torch.get_rng_state(), torch.Generator
     monkeypatch.setattr(torch, "get_device_module", lambda device: fake)
-    with RandomStream(torch.device("mps"), 3):
+    monkeypatch.setattr(torch, "Generator", lambda kind: Device() if kind == "mps" else generator(kind))
+    stream = RandomStream(torch.device("mps:1"), 3)
+    assert fake.state == 7 and torch.equal(torch.get_rng_state(), before)
+    with stream:
         assert fake.state == 3 and not torch.equal(torch.get_rng_state(), before)
     assert fake.state == 7 and torch.equal(torch.get_rng_state(), before)

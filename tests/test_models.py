@@ -486,7 +486,7 @@ def every_use(cvae, y):
             r"one label an image or code, shape \(7,\); got labels of shape \(7, 3\): y.argmax\(-1\)",
         ),
         (Y[:5], r"one label an image or code, shape \(7,\); got labels of shape \(5,\)"),
-        (Y[:, None], r"shape \(7,\); got labels of shape \(7, 1\): y.flatten\(\) takes an axis"),
+        (Y[:, None], r"shape \(7,\); got labels of shape \(7, 1\): flatten them to one axis"),
         (torch.zeros(7, 1), r"got torch.float32: convert them with \.long\(\)\.$"),
     ],
 )
@@ -647,9 +647,7 @@ def test_a_likelihood_of_ones_own_is_not_saved_as_another(tmp_path):
 
     vae = VAE()
     vae.likelihood = Mine()
-    with pytest.raises(
-        ValueError, match=r"keeps the classes BernoulliLikelihood, .*|keeps the classes bernoulli, .*Mine"
-    ):
+    with pytest.raises(ValueError, match=r"keeps the classes BernoulliLikelihood, .*; Mine is another one"):
         vae.save(tmp_path / "m")
 
 

@@ -20,7 +20,7 @@ from aetutor.objectives import (
     elbo,
     gaussian_kl,
     importance_weighted_bound,
-    importance_weights,
+    log_importance_weights,
     posterior,
     reconstruction_loss,
 )
@@ -223,10 +223,10 @@ def test_the_gradient_of_the_elbo_is_unbiased(beta):
 
 
 @torch.no_grad()
-def test_the_importance_weights_are_those_of_the_formula_at_the_drawn_codes():
+def test_the_log_importance_weights_are_those_of_the_formula_at_the_drawn_codes():
     vae, x = linear_vae(), grey()
     torch.manual_seed(0)
-    weights = importance_weights(vae, x, None, 5)
+    weights = log_importance_weights(vae, x, None, 5)
     torch.manual_seed(0)
     mu, log_var = (x.flatten(1) @ vae.encoder[0].weight.T + vae.encoder[0].bias).chunk(2, 1)
     z = mu + (log_var / 2).exp() * torch.randn(5, 7, 2, dtype=torch.float64)
@@ -306,7 +306,7 @@ def test_labels_reach_the_encoder_and_the_decoder():
     torch.manual_seed(0)
     bound = importance_weighted_bound(conditional, x, y, samples=3)
     torch.manual_seed(0)
-    plain = importance_weights(vae, x, None, 3)
+    plain = log_importance_weights(vae, x, None, 3)
     torch.manual_seed(0)
     z = vae.encode(x).rsample((3,))
     # the codes are moved by y, and so is their prior density
@@ -320,7 +320,7 @@ def test_each_image_has_its_own_bounds_of_its_own_type(likelihood, dtype):
     vae, x = VAE(3, (5,), SHAPE, likelihood=likelihood).to(dtype), grey().round().to(dtype)
     numbers = (*elbo(vae, x, samples=4), importance_weighted_bound(vae, x, samples=4))
     assert all(number.shape == (7,) and number.dtype == dtype and number.isfinite().all() for number in numbers)
-    assert importance_weights(vae, x, None, 4).shape == (4, 7)
+    assert log_importance_weights(vae, x, None, 4).shape == (4, 7)
 
 
 @pytest.mark.parametrize("samples", [0, -1, 1.5])

@@ -450,9 +450,7 @@ def test_a_checkpoint_cut_anywhere_is_refused_in_a_sentence(percent, tmp_path):
     fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * percent // 100])
-    with pytest.raises(
-        ValueError, match=r"run.pt is not a whole checkpoint of this package; delete it and train again"
-    ):
+    with pytest.raises(ValueError, match=r"run.pt is not a whole checkpoint of this package; give another file"):
         fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=path, resume=True)
 
 
