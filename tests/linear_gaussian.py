@@ -1,4 +1,4 @@
-"""Linear-Gaussian models, plain and conditional, whose evidence, posterior and ELBO have a closed form.
+"""Linear-Gaussian models, plain and conditional, whose evidence, posterior and ELBO have a closed form; a wrapper.
 
 p(x) = N(b, W Wᵀ + sigma² I); given a label y, p(x|y) = N(b + w_y, W Wᵀ + sigma² I). Oracles for several test files.
 """
@@ -101,3 +101,17 @@ def given_label(cvae, label):
 
 def of_each(function, cvae, x, y):
     return torch.cat([function(given_label(cvae, label), image[None]) for image, label in zip(x, y, strict=True)])
+
+
+class Wrapped(torch.nn.Module):
+    """A module of the user's that passes calls on."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def encode(self, *arguments):
+        return self.model.encode(*arguments)
+
+    def decode(self, *arguments):
+        return self.model.decode(*arguments)

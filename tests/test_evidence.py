@@ -8,6 +8,7 @@ import torch
 from linear_gaussian import (
     PIXELS,
     SIGMA,
+    Wrapped,
     exact_elbo,
     exact_log_px,
     exact_posterior,
@@ -480,20 +481,6 @@ def test_a_model_without_a_posterior_is_named(of_images):
     with pytest.raises(ValueError, match=r"whose encode gives q\(z\|x\).*Autoencoder's gives a Tensor: .*") as caught:
         of_images(ae, pictures().round())
     assert "\n" not in str(caught.value)
-
-
-class Wrapped(torch.nn.Module):
-    """A module of the user's that passes calls on."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def encode(self, *arguments):
-        return self.model.encode(*arguments)
-
-    def decode(self, *arguments):
-        return self.model.decode(*arguments)
 
 
 @pytest.mark.parametrize(("model", "y"), [(linear_vae(), None), (linear_cvae(), LABELS)], ids=["VAE", "CVAE"])

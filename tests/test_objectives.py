@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from linear_gaussian import PIXELS, SHAPE, SIGMA, exact_log_px, linear_cvae, linear_vae, noise, of_each
+from linear_gaussian import PIXELS, SHAPE, SIGMA, Wrapped, exact_log_px, linear_cvae, linear_vae, noise, of_each
 from torch.distributions import Normal, kl_divergence
 
 from aetutor.corruption import mask
@@ -421,20 +421,6 @@ def test_a_model_given_to_another_models_objective_is_named():
         with pytest.raises(ValueError, match=r"one code; VAE gives a distribution q\(z\|x\): take elbo") as caught:
             objective(linear_vae(), x)
         assert "\n" not in str(caught.value)
-
-
-class Wrapped(torch.nn.Module):
-    """A module of the user's that passes calls on."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def encode(self, *arguments):
-        return self.model.encode(*arguments)
-
-    def decode(self, *arguments):
-        return self.model.decode(*arguments)
 
 
 def test_a_wrapped_model_works_in_every_objective():
