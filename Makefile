@@ -9,8 +9,9 @@ RUN_NOTEBOOK := $(PY) -m nbconvert --to notebook --execute --inplace --ExecutePr
   --ExecutePreprocessor.record_timing=False --CoalesceStreamsPreprocessor.enabled=True \
   --NotebookExporter.preprocessors=nbconvert.preprocessors.CoalesceStreamsPreprocessor
 
-# PyTorch's threads wait asleep instead of spinning: beside any other busy program that is many times faster
-export OMP_WAIT_POLICY ?= passive
+# How long PyTorch's threads spin before they sleep while they wait for each other: a little. On a quiet machine that is
+# nearly as fast as to spin on, and beside a busy program it stays usable (benchmarks/threads.py)
+export GOMP_SPINCOUNT ?= 1000
 
 .PHONY: help lab test check test-oldest notebooks lint benchmark
 

@@ -1,7 +1,7 @@
 """How PyTorch's threads should wait for each other: a training step of the standard VAE (784-400-20, batch 128) under
 several policies of OpenMP and numbers of threads, on this machine as it is and beside one busy process.
 
-    python benchmarks/threads.py        (about three minutes)
+    python benchmarks/threads.py        (about seven minutes)
 
 OpenMP reads its policy when torch is loaded, so each setting has a process of its own.
 """
@@ -24,10 +24,10 @@ ROUNDS = 3
 STEPS = """
 import time, torch
 from aetutor import VAE, Trainer, binarize, elbo
-images = torch.randint(256, (12_800, 1, 28, 28), dtype=torch.uint8)
+images = torch.randint(256, (6_400, 1, 28, 28), dtype=torch.uint8)
 trainer = Trainer(VAE(20, (400,)), lambda model, x: -elbo(model, x).elbo, "cpu")
 history = trainer.fit(images, epochs=3, batch_size=128, lr=1e-3, prepare=binarize, progress=False)
-print(1000 * min(history.seconds[1:]) / 100)
+print(1000 * min(history.seconds[1:]) / 50)
 """
 
 
