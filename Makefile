@@ -33,7 +33,7 @@ check: lint  ## lint, types and the fast tests: two minutes
 
 test-oldest: $(OLDEST)/ready  ## run the fast tests with the oldest versions that pyproject.toml allows
 	@echo "Running the fast tests with the oldest versions."
-	@$(OLDEST)/bin/python -m pytest tests -m "not slow" -q $(ARGS)
+	@$(OLDEST)/bin/python -m pytest tests -m "not slow" -q -W ignore::DeprecationWarning $(ARGS)
 
 notebooks: $(VENV)/ready-dev  ## run the notebooks anew and save their outputs (NB=notebooks/01_ae.ipynb for one)
 	@if [ -z "$(NB)" ]; then echo "There is no notebook in notebooks/."; exit 1; fi

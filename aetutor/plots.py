@@ -169,7 +169,8 @@ def code_scatter(codes, labels, ax: Axes | None = None, title: str = "", reach: 
 
 def code_map(codes, labels, reach: float, side: int) -> Tensor:
     """`code_scatter` without a frame, as a picture `(3, side, side)` of the square from -reach to reach."""
-    figure = Figure(figsize=(side / 100, side / 100), dpi=100)
+    inches = (side + 0.01) / 100  # a hundredth of a pixel more: the number of pixels is rounded down
+    figure = Figure(figsize=(inches, inches), dpi=100)
     ax = figure.add_axes((0, 0, 1, 1))
     _draw_codes(codes, labels, ax, size=16, width=0.2)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach))

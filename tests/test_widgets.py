@@ -1062,7 +1062,6 @@ def test_the_same_image_has_another_style_with_another_label():
     assert len(np.unique(np.round(styles, 2), axis=0)) == 4
 
 
-@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("latent_dim", [2, 4])
 def test_one_image_is_enough(latent_dim):
     model = cvae(latent_dim)
