@@ -166,6 +166,7 @@ def labelled():
     return vae
 
 
+@pytest.mark.slow
 def test_with_labels_it_is_the_evidence_given_the_label():
     torch.manual_seed(0)
     vae, x, y = with_encoder(labelled()), pictures(60), torch.tensor([0, 1, 2] * 20)
@@ -494,6 +495,7 @@ def test_a_wrapped_model_gives_what_the_model_gives(model, y):
         assert repr(numbers[0]) == repr(numbers[1])
 
 
+@pytest.mark.slow
 @of_every_kind
 def test_labels_may_be_lists_and_arrays(of_images):
     cvae, x = linear_cvae(), pictures()
@@ -590,6 +592,7 @@ def fine_sums(vae, x, radius=7.0, points=701):
     return [torch.stack(column) for column in zip(*sums, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_the_quadrature_agrees_with_a_fine_grid_for_every_family(likelihood):
     vae, x = curved_vae(likelihood), small_images(likelihood)
@@ -600,6 +603,7 @@ def test_the_quadrature_agrees_with_a_fine_grid_for_every_family(likelihood):
     assert (log_px - elbo > 0.01).all() and (evidence.log_px - evidence.elbo > -1e-9).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian", "continuous_bernoulli"])
 def test_narrow_posteriors_converge_too(likelihood):
     vae, x = curved_vae(likelihood, scale=40.0), small_images(likelihood)
