@@ -46,9 +46,8 @@ lint: $(VENV)/ready-dev  ## check the style of all Python and the types of the c
 	@echo "Checking all Python files and notebooks with ruff, and the core with mypy."
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check --quiet . && $(PY) -m mypy
 
-benchmark: $(VENV)/ready-bench  ## measure, with the scripts in benchmarks/
-	@if [ -z "$(wildcard benchmarks/*.py)" ]; then echo "There is no script in benchmarks/ yet."; fi
-	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "Running $$script"; $(PY) $$script || exit 1; done
+benchmark: $(VENV)/ready-bench  ## measure everything in benchmarks/, in one table and as JSON (half an hour)
+	@$(PY) benchmarks/report.py $(ARGS)
 
 # --- the set-up: each step leaves a file in .venv, and is done again when pyproject.toml changes ---
 

@@ -53,7 +53,10 @@ class BinaryPixels(Bernoulli):
 
     def log_prob(self, x: Tensor) -> Tensor:
         check_image_shape(x, self)
-        return super().log_prob(x.to(torch.promote_types(x.dtype, self.logits.dtype)))
+        if self._validate_args:
+            self._validate_sample(x)
+        # log p(x) = x · logit - log(1 + exp(logit)), in fewer passes than torch's own
+        return torch.addcmul(-softplus(self.logits), x, self.logits)
 
     def _validate_sample(self, x: Tensor) -> None:
         binary = (x == 0) | (x == 1)

@@ -27,6 +27,7 @@ class Autoencoder(nn.Module):
         likelihood: what the decoder's output means: "bernoulli" for binary pixels; for grey ones "gaussian" (sigma
             given), "gaussian_learned" (one sigma), "gaussian_pixelwise", or "continuous_bernoulli".
         sigma: the standard deviation for "gaussian", default 1; not accepted with the others.
+        activation: between two layers: "silu" or "relu".
 
     Trained on corrupted images with clean targets, this is the denoising autoencoder. Raises ValueError for settings
     that make no model.
@@ -41,10 +42,11 @@ class Autoencoder(nn.Module):
     def __init__(
         self,
         latent_dim: int = 2,
-        hidden: Sequence[int] = (400,),
+        hidden: Sequence[int] = (256, 256, 128),
         image_shape: Sequence[int] = (1, 28, 28),
         likelihood: str = "bernoulli",
         sigma: float | None = None,
+        activation: str = "silu",
     ):
         super().__init__()
         if not isinstance(image_shape, Sequence) or len(image_shape) != 3:
@@ -57,10 +59,11 @@ class Autoencoder(nn.Module):
         self.latent_dim, self.image_shape = whole_number("latent_dim", latent_dim), (channels, height, width)
         self.hidden = tuple(whole_number("each size in hidden", size) for size in hidden)
         self.likelihood = make_likelihood(likelihood, self.image_shape, sigma)
-        self.encoder = mlp(
-            prod(self.image_shape) + self.num_classes, *self.hidden, self.outputs_per_dimension * self.latent_dim
-        )
-        self.decoder = mlp(self.latent_dim + self.num_classes, *reversed(self.hidden), self.likelihood.out_features)
+        self.activation = activation
+        features, outputs = prod(self.image_shape), self.outputs_per_dimension * self.latent_dim
+        self.encoder = mlp(features + self.num_classes, *self.hidden, outputs, activation=activation)
+        features, outputs = self.latent_dim, self.likelihood.out_features
+        self.decoder = mlp(features + self.num_classes, *reversed(self.hidden), outputs, activation=activation)
 
     def encode(self, x: Tensor, y: Labels | None = None) -> Tensor:
         """Images `(…, C, H, W)` -> codes `(…, K)`.
@@ -101,7 +104,7 @@ class Autoencoder(nn.Module):
     def config(self) -> dict[str, Any]:
         """The arguments that build a model like this one."""
         sizes = {"latent_dim": self.latent_dim, "hidden": self.hidden, "image_shape": self.image_shape}
-        return sizes | self.likelihood.config()
+        return sizes | {"activation": self.activation} | self.likelihood.config()
 
     def save(self, path: str | Path) -> None:
         """Write configuration and weights to one safetensors file, whole or not at all; `load_model` reads it.
@@ -132,7 +135,8 @@ class Autoencoder(nn.Module):
 
     def _weight(self) -> Tensor:
         """A weight: it tells the model's device and dtype."""
-        return next(self.decoder.parameters())
+        weight: Tensor = self.decoder[0].weight  # type: ignore[assignment]
+        return weight
 
     def _check_images(self, x: Tensor) -> None:
         if not x.is_floating_point():
@@ -206,16 +210,17 @@ class CVAE(VAE):
     def __init__(
         self,
         latent_dim: int = 2,
-        hidden: Sequence[int] = (400,),
+        hidden: Sequence[int] = (256, 256, 128),
         image_shape: Sequence[int] = (1, 28, 28),
         likelihood: str = "bernoulli",
         sigma: float | None = None,
+        activation: str = "silu",
         num_classes: int = 10,
     ):
         if not isinstance(num_classes, int) or num_classes < 1:
             raise ValueError(f"num_classes is how many classes there are, an integer from 1 on; got {num_classes!r}.")
         self.num_classes = num_classes  # before the networks are made: it is part of their size
-        super().__init__(latent_dim, hidden, image_shape, likelihood, sigma)
+        super().__init__(latent_dim, hidden, image_shape, likelihood, sigma, activation)
 
     def sample(self, y: Labels, generator: torch.Generator | None = None) -> Tensor:  # type: ignore[override]
         """A new image of each label's class, the mean of p(x|z, y) for z from the prior: `(…,)` -> `(…, C, H, W)`."""
@@ -263,6 +268,8 @@ def load_model(path: str | Path) -> Autoencoder:
             model = MODELS[name](**config)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} does not hold a model of this version of aetutor: {error}") from None
+    if missing := ", ".join(model.config().keys() - config.keys()):  # a default of today's may not be what it had
+        raise ValueError(f"{path} does not say which {missing} its model has: it is not of this version of aetutor.")
     given, wanted = ({key: value.shape for key, value in part.items()} for part in (weights, model.state_dict()))
     if given != wanted or len({value.dtype for value in weights.values()}) > 1:
         raise ValueError(f"{path} is damaged: its weights are not those of the {name} that it describes.")

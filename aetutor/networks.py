@@ -5,16 +5,29 @@ from numbers import Integral
 
 from torch import nn
 
+ACTIVATIONS: dict[str, type[nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU}
 
-def mlp(*sizes: int) -> nn.Sequential:
-    """A multilayer perceptron `(…, sizes[0]) -> (…, sizes[-1])`: linear layers with ReLUs between them.
 
-    `mlp(784, 2)` is a single linear layer; the last layer is always linear. Raises ValueError for fewer than two
-    sizes, or one that is not a whole number from 1 on.
+def mlp(*sizes: int, activation: str = "silu") -> nn.Sequential:
+    """A multilayer perceptron `(…, sizes[0]) -> (…, sizes[-1])`: linear layers with an activation between two of them.
+
+    Args:
+        sizes: of the features: `mlp(784, 2)` is a single linear layer; the last layer is always linear.
+        activation: "silu", x · sigmoid(x), a smooth ReLU that trains faster here (benchmarks/time_to_quality.py);
+            or "relu".
+
+    The hidden layers begin as in He et al. 2015, equation 10, so that what passes through them keeps its size: by
+    PyTorch's default it shrinks from layer to layer, and a deep encoder's codes begin too small to be noticed.
+    Raises ValueError for fewer than two sizes, one that is not a whole number from 1 on, or another activation.
     """
     if len(sizes) < 2 or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
         raise ValueError(f"mlp takes two or more layer sizes, each at least 1, as in mlp(784, 256, 2); got {sizes}.")
-    layers = []
-    for n_in, n_out in pairwise(sizes):
-        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
+        raise ValueError(f"Unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}.")
+    *hidden, last = (nn.Linear(n_in, n_out) for n_in, n_out in pairwise(sizes))
+    layers: list[nn.Module] = []
+    for layer in hidden:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # standard deviation √(2 / n_in)
+        nn.init.zeros_(layer.bias)
+        layers += [layer, ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers, last)

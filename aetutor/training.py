@@ -19,6 +19,8 @@ from aetutor.devices import RandomStream, choose_device
 from aetutor.distributions import validating, validation
 
 CHECK_EVERY = 50  # steps between two looks at the loss: each look waits for the device
+BETAS = (0.9, 0.99)  # of Adam: a short memory for the squared gradients suits a short run
+WARM_UP, START = 0.1, 1 / 5  # the learning rate rises from START of its peak to the peak in the first WARM_UP of steps
 
 
 class TrainingDiverged(RuntimeError):
@@ -103,8 +105,8 @@ class Trainer:
         y: Labels | None = None,
         *,
         epochs: int,
-        batch_size: int = 128,
-        lr: float = 2e-3,
+        batch_size: int = 250,
+        lr: float = 5e-3,
         prepare: Callable[[Tensor], Tensor] | None = None,
     ) -> Iterator[History]:
         """The textbook's loop, for you to drive: it trains for one epoch, hands you the history, and goes on.
@@ -168,8 +170,8 @@ class Trainer:
         y: Labels | None = None,
         *,
         epochs: int,
-        batch_size: int = 128,
-        lr: float = 2e-3,
+        batch_size: int = 250,
+        lr: float = 5e-3,
         prepare: Callable[[Tensor], Tensor] | None = None,
         validation: Tensor | tuple[Tensor, Labels] | None = None,
         checkpoint: str | Path | None = None,
@@ -179,7 +181,7 @@ class Trainer:
         """Train for `epochs` passes over images `x` `(N, C, H, W)` (and labels `y` `(N,)`) with one-cycle Adam.
 
         Args:
-            lr: the learning rate's peak; it rises to it over the first 30 % of the steps and falls to zero.
+            lr: the learning rate's peak; it rises to it over the first tenth of the steps and falls to zero.
             prepare: what turns stored images into what the model takes, a batch at a time on the device (default:
                 uint8 to [0, 1]; for binary pixels give `aetutor.data.binarize`).
             validation: images, or `(images, labels)`, whose loss is measured after each epoch, with the same random
@@ -253,9 +255,15 @@ class Trainer:
         weights = list(self.model.parameters())
         self.settings = {"images": len(x), "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": self.seed}
         self.settings |= {"precision": self.precision, "model": str(self.model)}
-        self.optimizer = torch.optim.Adam(weights, lr=lr, fused=self.device.type in ("cpu", "cuda"))
-        steps = epochs * -(-len(x) // batch_size)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, lr, total_steps=steps)
+        self.optimizer = torch.optim.Adam(weights, lr=lr, betas=BETAS, fused=self.device.type in ("cpu", "cuda"))
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer,
+            max_lr=lr,
+            total_steps=epochs * -(-len(x) // batch_size),
+            pct_start=WARM_UP,
+            div_factor=1 / START,
+            cycle_momentum=False,
+        )
         self.history = History()
         return x.to(self.device), None if y is None else y.to(self.device)
 

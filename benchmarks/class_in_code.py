@@ -10,7 +10,7 @@ full covariance within the classes, for comparison with the linear CVAE of secti
 """
 
 import torch
-from tabulate import tabulate
+from report import Row, labelled, show
 from torch.nn.functional import cross_entropy
 
 from aetutor import CVAE, Trainer, binarize, elbo, fit_probe, load, to_unit
@@ -51,7 +51,8 @@ def linear_discriminant_accuracy(mnist):
     return (scores.argmax(1) == mnist.test_y).double().mean()
 
 
-def main():
+def measure():
+    """A row for each model, and one for the linear discriminant."""
     mnist = load("mnist")
     train_x, test_x, train_y, test_y = binarize(mnist.train_x), binarize(mnist.test_x), mnist.train_y, mnist.test_y
     entropy = torch.distributions.Categorical(test_y.bincount() / len(test_y)).entropy().item()
@@ -70,28 +71,21 @@ def main():
         z, test_z = model.encode(train_x, train_y).sample(), model.encode(test_x, test_y).sample()
         probe = fit_probe(z, train_y, test_z, test_y, hidden=(256,), epochs=10)
         bayes, agreed = labels_named(model, test_x) == test_y, judge(model.sample(asked)).argmax(1) == asked
-        rows.append(
-            [
-                latent_dim,
-                str(hidden),
-                epochs,
-                bound.elbo.mean(),
-                bound.kl.mean(),
-                100 * probe.accuracy,
-                entropy - probe.cross_entropy,
-                *(100 * hits.float().mean().item() for hits in (bayes, agreed)),
-            ]
+        shares = (f"{hits.float().mean():.1%}" for hits in (bayes, agreed))
+        measured = labelled(
+            ("ELBO", "KL", "a probe reads", "I(z; y) at least", "Bayes' rule names", "new digits as asked"),
+            (
+                f"{bound.elbo.mean():.1f}",
+                f"{bound.kl.mean():.1f}",
+                f"{probe.accuracy:.0%}",
+                f"{entropy - probe.cross_entropy:.2f} nats",
+                *shares,
+            ),
         )
-    print(
-        tabulate(
-            rows,
-            ["K", "hidden", "epochs", "ELBO", "KL", "probe %", "I(z; y) ≥", "Bayes %", "as asked %"],
-            tablefmt="github",
-            floatfmt=["", "", "", ".1f", ".1f", ".0f", ".2f", ".1f", ".1f"],
-        )
-    )
-    print(f"linear discriminant analysis, full covariance: {linear_discriminant_accuracy(mnist):.1%} right")
+        rows.append(Row(f"CVAE, K = {latent_dim}, hidden {hidden}, {epochs} epochs", measured))
+    accuracy = f"{linear_discriminant_accuracy(mnist):.1%} right"
+    return [*rows, Row("linear discriminant analysis, full covariance", accuracy)]
 
 
 if __name__ == "__main__":
-    main()
+    show(measure())

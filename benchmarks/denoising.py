@@ -8,7 +8,7 @@ score is hard to learn where there is little noise.
 from functools import partial
 
 import torch
-from tabulate import tabulate
+from report import Row, labelled, show
 
 from aetutor import Autoencoder, Trainer, corruption, denoising_loss, load, psnr, to_unit
 from aetutor.evaluation import OptimalMemory
@@ -51,19 +51,16 @@ def other_levels(mnist, test_x):
     for level in (0.25, 0.75, 0.9):
         noise = partial(corruption.mask, level=level)
         x_tilde, there = noise(test_x, generator=torch.Generator().manual_seed(0)), trained(mnist.train_x, noise)
-        inputs = {"as it is": (at_half, 1), "rescaled": (at_half, 0.5 / (1 - level)), "trained there": (there, 1)}
-        rows.append(
-            [level]
-            + [psnr(test_x, model.reconstruct(factor * x_tilde).detach()).mean() for model, factor in inputs.values()]
-        )
-    print(
-        tabulate(
-            rows,
-            ["masking", "trained at 0.5", "its input rescaled", "trained there"],
-            tablefmt="github",
-            floatfmt=("g", ".1f", ".1f", ".1f"),
-        )
-    )
+        inputs = {"as it is": (at_half, 1), "input rescaled": (at_half, 0.5 / (1 - level))}
+        found = [decibels(test_x, model.reconstruct(factor * x_tilde)) for model, factor in inputs.values()]
+        beside = f"trained there: {decibels(test_x, there.reconstruct(x_tilde))}"
+        rows.append(Row(f"PSNR of a DAE trained at masking 0.5, masking {level}", labelled(inputs, found), beside))
+    return rows
+
+
+def decibels(x, x_hat):
+    """The mean PSNR, as it is printed."""
+    return f"{psnr(x, x_hat.detach()).mean():.1f} dB"
 
 
 def little_noise(mnist):
@@ -78,59 +75,42 @@ def little_noise(mnist):
         halves = [memory.posterior_mean(x_tilde, sigma) - x_tilde for memory in memories]
         exact = OptimalMemory(points).posterior_mean(x_tilde, sigma) - x_tilde
         cosine = partial(torch.nn.functional.cosine_similarity, dim=-1)
-        row = [sigma, cosine(*halves).mean()]
-        for epochs in (15, 60):
+        cosines, lengths = [], (15, 60)
+        for epochs in lengths:
             torch.manual_seed(0)
             model = Autoencoder(64, (128, 128), image_shape=(1, 1, 2), likelihood="gaussian")
             loss = partial(denoising_loss, corrupt=partial(corruption.gaussian, level=sigma))
             Trainer(model, loss, device="cpu").fit(points, epochs=epochs, batch_size=500, lr=5e-3, progress=False)
-            row.append(cosine(model.reconstruct(x_tilde).detach() - x_tilde, exact).mean())
-        rows.append(row)
-    print(
-        tabulate(
-            rows,
-            ["sigma", "cosine between two halves' scores", "network and score, 15 epochs", "60 epochs"],
-            tablefmt="github",
-            floatfmt=".3f",
-        )
-    )
+            step = model.reconstruct(x_tilde).detach() - x_tilde
+            cosines.append(f"{cosine(step, exact).mean():.3f}")
+        measured = labelled((f"{epochs} epochs" for epochs in lengths), cosines)
+        beside = f"scores of two halves of the data: {cosine(*halves).mean():.3f}"
+        rows.append(Row(f"cosine between a network's correction and the score in 2-D, σ = {sigma}", measured, beside))
+    return rows
 
 
-def main():
+def measure():
+    """Rows for the noise of the gradient, for patience at one level, for other levels, and for little noise."""
     mnist = load("mnist")
     train_x, test_x = to_unit(mnist.train_x), to_unit(mnist.test_x)
     masking, rows = partial(corruption.mask, level=0.5), []
     for epochs in (0, 2):
         v_1, v_2 = gradient_noise(trained(mnist.train_x, masking, epochs=epochs), masking, test_x[:IMAGES])
-        rows.append([epochs, v_1, v_2, f"{v_2 / (v_1 + v_2):.0%}", f"{(v_1 + v_2 / 4) / (v_1 + v_2):.0%}", "25%"])
-    print(
-        tabulate(
-            rows,
-            [
-                "epochs",
-                "v_1, between images",
-                "v_2, within an image",
-                "share of v_2",
-                "left with 4 corruptions",
-                "left with 4 × the images",
-            ],
-            tablefmt="github",
-            floatfmt=".0f",
-        )
-    )
+        measured = f"between images: {v_1:.0f}; within an image, by the noise: {v_2:.0f}, {v_2 / (v_1 + v_2):.0%}"
+        left = f"left with 4 corruptions an image: {(v_1 + v_2 / 4) / (v_1 + v_2):.0%}; with 4 times the images: 25%"
+        rows.append(Row(f"variance of a DAE's gradient, after {epochs} epochs", measured, left))
     noise = partial(corruption.gaussian, level=SIGMA)
     x, memory = test_x[:1000], OptimalMemory(train_x)
     x_tilde = noise(x, generator=torch.Generator().manual_seed(0))
-    rows = [
-        [f"memory, {factor} σ", psnr(x, memory.posterior_mean(x_tilde, factor * SIGMA)).mean()] for factor in (1, 2)
-    ]
+    remembered = labelled(
+        ("the memory", "the memory, 2 σ"), (decibels(x, memory.posterior_mean(x_tilde, f * SIGMA)) for f in (1, 2))
+    )
     for K, hidden, epochs in ((32, (256,), 2), (32, (256,), 10), (64, (512,), 2), (64, (512,), 10)):
-        x_hat = trained(mnist.train_x, noise, K, hidden, epochs).reconstruct(x_tilde).detach()
-        rows.append([f"DAE, K = {K}, hidden {hidden[0]}, {epochs} epochs", psnr(x, x_hat).mean()])
-    print(tabulate(rows, [f"1,000 test images, σ = {SIGMA}", "PSNR [dB]"], tablefmt="github", floatfmt=".1f"))
-    other_levels(mnist, test_x)
-    little_noise(mnist)
+        model = trained(mnist.train_x, noise, K, hidden, epochs)
+        what = f"PSNR of 1,000 test images, σ = {SIGMA}, DAE, K = {K}, hidden {hidden[0]}, {epochs} epochs"
+        rows.append(Row(what, decibels(x, model.reconstruct(x_tilde)), remembered))
+    return rows + other_levels(mnist, test_x) + little_noise(mnist)
 
 
 if __name__ == "__main__":
-    main()
+    show(measure())

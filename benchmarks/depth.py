@@ -5,7 +5,7 @@ how far the linear one's eighth direction is from PCA's after 3 and after 10 epo
 """
 
 import torch
-from tabulate import tabulate
+from report import Row, labelled, show
 
 from aetutor import Autoencoder, Trainer, load, reconstruction_loss, squared_error, to_unit
 
@@ -17,8 +17,9 @@ def trained(images, K, hidden, **settings):
     return model.cpu()
 
 
-def main():
-    mnist = load("mnist")
+def measure():
+    """Rows for the linear autoencoder's angle, and for each size of the code."""
+    mnist, rows = load("mnist"), []
     train_x, test_x = to_unit(mnist.train_x), to_unit(mnist.test_x)
     mean = train_x.mean(0)
     centred = (train_x - mean).flatten(1)
@@ -27,19 +28,20 @@ def main():
         model = trained(mnist.train_x, 8, (), epochs=epochs, batch_size=128, lr=1e-2)
         basis = torch.linalg.qr(model.decoder[0].weight.detach()).Q
         angle = torch.linalg.svdvals(components[:, :8].T @ basis).clamp(max=1).acos().rad2deg().max()
-        print(f"linear, K = 8, {epochs} epochs: largest principal angle to PCA's subspace {angle:.0f} degrees")
-    rows = []
+        what = f"linear autoencoder, K = 8, {epochs} epochs: largest principal angle to PCA's subspace"
+        rows.append(Row(what, f"{angle:.0f} degrees"))
     for K in (2, 8, 32):
         P = components[:, :K]
         pca = squared_error(lambda x, P=P: ((x - mean).flatten(1) @ P @ P.T).view_as(x) + mean, test_x)
-        row = [K, f"{pca:.1f}"]
+        errors = []
         for epochs in (2, 20):
             model = trained(mnist.train_x, K, (256,), epochs=epochs, batch_size=250, lr=5e-3)
             error = squared_error(model.reconstruct, test_x)
-            row.append(f"{error:.1f} ({1 - error / pca:.0%} less)")
-        rows.append(row)
-    print(tabulate(rows, ["K", "PCA", "deep, 2 epochs", "deep, 20 epochs"], tablefmt="github"))
+            errors.append(f"{error:.1f} ({1 - error / pca:.0%} less)")
+        measured = labelled(("2 epochs", "20 epochs"), errors)
+        rows.append(Row(f"squared error of test images, deep autoencoder, K = {K}", measured, f"PCA: {pca:.1f}"))
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    show(measure())

@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 
-from tabulate import tabulate
+from report import Row, show
 
 ROUNDS = 5
 IMPORT = "import torch, time; t = time.perf_counter(); import aetutor; print(time.perf_counter() - t)"
@@ -24,9 +24,13 @@ def median(code):
     return statistics.median(times[1:])  # the first process warms the file cache
 
 
-if __name__ == "__main__":
-    rows = [
-        ("import aetutor, after import torch", f"{median(IMPORT):.3f} s"),
-        ('load("mnist"), hashes checked', f"{median(LOAD):.2f} s"),
+def measure():
+    """Two rows."""
+    return [
+        Row("import aetutor, after import torch", f"{median(IMPORT):.3f} s"),
+        Row('load("mnist"), hashes checked', f"{median(LOAD):.2f} s"),
     ]
-    print(tabulate(rows, ["", f"median of {ROUNDS}"], tablefmt="github"))
+
+
+if __name__ == "__main__":
+    show(measure())

@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 
-from tabulate import tabulate
+from report import Row, labelled, show
 
 POLICIES = {
     "passive": {"OMP_WAIT_POLICY": "passive"},
@@ -39,7 +39,8 @@ def milliseconds(policy, threads):
     return float(done.stdout)
 
 
-def main():
+def measure():
+    """A row for each number of threads, on the machine as it is and beside a busy process."""
     rows = []
     for busy in (False, True):
         for threads in range(1, (os.cpu_count() or 1) + 1):
@@ -51,10 +52,11 @@ def main():
             if neighbour:
                 neighbour.kill()
             medians = [f"{statistics.median(values):.1f}" for values in times.values()]
-            rows.append(["beside a busy process" if busy else "as it is", threads, *medians])
-    print(f"{os.cpu_count()} cores; milliseconds a training step, median of {ROUNDS}")
-    print(tabulate(rows, ["machine", "threads", *POLICIES], tablefmt="github"))
+            where = "beside a busy process" if busy else "as it is"
+            what = f"milliseconds a training step, batch 128, {threads} of {os.cpu_count()} threads, machine {where}"
+            rows.append(Row(what, labelled(POLICIES, medians)))
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    show(measure())

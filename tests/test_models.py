@@ -13,7 +13,7 @@ from aetutor.likelihoods import LIKELIHOODS, BernoulliLikelihood
 from aetutor.models import CVAE, VAE, Autoencoder, load_model
 
 SHAPE = (2, 3, 4)
-RELU, SIGMOID = (lambda a: np.maximum(a, 0)), (lambda a: 1 / (1 + np.exp(-a)))
+SIGMOID = lambda a: 1 / (1 + np.exp(-a))  # noqa: E731
 
 
 def model(kind=Autoencoder, **arguments):
@@ -33,7 +33,8 @@ def layers(trunk):
 def through(trunk, features):
     *hidden, (weight, bias) = layers(trunk)
     for w, b in hidden:
-        features = RELU(features @ w.T + b)
+        features = features @ w.T + b
+        features = features * SIGMOID(features)  # SiLU
     return features @ weight.T + bias
 
 
@@ -63,7 +64,7 @@ def test_without_hidden_layers_it_is_linear():
 def test_the_defaults_take_mnist():
     ae = Autoencoder()
     assert ae.encode(torch.zeros(3, 1, 28, 28)).shape == (3, 2)
-    assert [tuple(w.shape) for w, _ in layers(ae.encoder)] == [(400, 784), (2, 400)]
+    assert [tuple(w.shape) for w, _ in layers(ae.encoder)] == [(256, 784), (256, 256), (128, 256), (2, 128)]
 
 
 @pytest.mark.parametrize("batch", [(), (5,), (4, 5)])
@@ -347,7 +348,7 @@ def test_only_the_first_layers_take_the_labels():
     cvae = conditional()
     assert [w.shape for w, _ in layers(cvae.encoder)] == [(5, 24 + 3), (3, 5), (4, 3)]
     assert [w.shape for w, _ in layers(cvae.decoder)] == [(3, 2 + 3), (5, 3), (24, 5)]
-    assert [w.shape for w, _ in layers(CVAE().encoder)] == [(400, 794), (4, 400)]
+    assert [w.shape for w, _ in layers(CVAE(hidden=(7,)).encoder)] == [(7, 794), (4, 7)]
     assert CVAE().num_classes == 10 and "num_classes=3" in repr(cvae) and "num_classes" not in repr(model(VAE))
     assert CVAE().encode(torch.zeros(3, 1, 28, 28), torch.tensor([0, 9, 5])).mean.shape == (3, 2)
 
@@ -583,6 +584,15 @@ def test_a_linear_model_of_other_images_comes_back(tmp_path):
     assert loaded.num_classes == 4 and loaded.image_shape == (3, 4, 4) and loaded.hidden == ()
 
 
+@pytest.mark.parametrize("activation", ["silu", "relu"])
+def test_a_file_records_the_activation(activation, tmp_path):
+    saved, x = model(VAE, activation=activation), images(7)
+    saved.float().save(tmp_path / "m")
+    loaded = load_model(tmp_path / "m")
+    assert loaded.activation == activation and f"activation={activation!r}" in repr(loaded)
+    torch.testing.assert_close(loaded.reconstruct(x.float()), saved.reconstruct(x.float()))
+
+
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     one, other = model(), model(hidden=(4,))
     one.save(tmp_path / "m")
@@ -600,7 +610,8 @@ def write(path, tensors, metadata):
 
 def damaged_files(path):
     """(what is wrong, a file with it, what its sentence says)."""
-    weights, config = model().state_dict(), json.dumps({"format": 1, "model": "Autoencoder", "latent_dim": 2})
+    weights = model().state_dict()
+    config = json.dumps({"format": 1, "model": "Autoencoder", **Autoencoder(latent_dim=2).config()})
     model().save(path / "whole")
     whole = (path / "whole").read_bytes()
     (path / "empty").write_bytes(b"")
@@ -614,6 +625,7 @@ def damaged_files(path):
     write(path / "other class", weights, {"aetutor": config.replace("Autoencoder", "os.system")})
     write(path / "other weights", weights, {"aetutor": config})
     write(path / "unknown setting", weights, {"aetutor": config.replace("latent_dim", "depth")})
+    write(path / "older", weights, {"aetutor": config.replace('"activation": "silu", ', "")})
     return {
         **dict.fromkeys(["empty", "half", "text", "pickle"], "is not a whole safetensors file"),
         **dict.fromkeys(["foreign", "no metadata", "not json"], "was not written by model.save"),
@@ -621,6 +633,7 @@ def damaged_files(path):
         "other class": "holds none of the models Autoencoder, VAE, CVAE",
         "other weights": "is damaged: its weights are not those of the Autoencoder that it describes",
         "unknown setting": "does not hold a model of this version.*depth",
+        "older": "does not say which activation its model has",
     }
 
 

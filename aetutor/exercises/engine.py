@@ -92,7 +92,7 @@ def mark(number: str, exercise: Exercise, answer) -> Verdict:
         if all(_shows(sign, trial, result) for trial, result in zip(trials, results, strict=True))
     ]
     for name, mistake in exercise.mistakes.items():
-        if name in shown or _matches(mistake, trials, results, exercise.rtol):
+        if name in shown or _matches(mistake, trials, results, expected, exercise.rtol):
             why = f"A typical mistake: {name}. {exercise.why[name]}"
             return Verdict(False, name, f"✗ Exercise {number}: not yet. {why}")
     smallest = wrong[0]  # the trials grow
@@ -154,11 +154,16 @@ def _is_stub(answer) -> bool:
     return code is None or all(instruction.opname in idle for instruction in dis.get_instructions(code))
 
 
-def _equal(got: Tensor, want: Tensor, rtol: float) -> bool:
+def _equal(got: Tensor, want: Tensor, rtol: float, least_scale: float = 0.0) -> bool:
     """The same numbers, also where one has axes of length 1 that the other lacks."""
     got, want = got.squeeze(), want.squeeze()
-    scale = want[want.isfinite()].abs().max().item() if want.isfinite().any() else 1.0
+    scale = max(_scale(want), least_scale)
     return got.shape == want.shape and torch.allclose(got, want, rtol=rtol, atol=rtol * scale, equal_nan=True)
+
+
+def _scale(tensor: Tensor) -> float:
+    """The largest finite entry, without its sign."""
+    return tensor[tensor.isfinite()].abs().max().item() if tensor.isfinite().any() else 1.0
 
 
 def _repeats(answer, trial, result) -> bool:
@@ -175,9 +180,14 @@ def _shows(sign, trial, result) -> bool:
         return False
 
 
-def _matches(mistake, trials, results, rtol) -> bool:
+def _matches(mistake, trials, results, expected, rtol) -> bool:
+    """Whether the results are those of the mistake. A mistake may happen to give nearly 0, a difference of two numbers
+    of which float32 leaves few digits: there the tolerance is that of the expected result."""
     try:
-        return all(_equal(got, _run(mistake, trial), rtol) for got, trial in zip(results, trials, strict=True))
+        return all(
+            _equal(got, _run(mistake, trial), rtol, least_scale=_scale(right))
+            for trial, got, right in zip(trials, results, expected, strict=True)
+        )
     except Exception:  # a mistake that cannot run on these inputs is not the student's
         return False
 
