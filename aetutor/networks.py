@@ -16,7 +16,7 @@ def mlp(*sizes: int, activation: str = "silu") -> nn.Sequential:
         activation: "silu", x · sigmoid(x), a smooth ReLU that trains faster here (benchmarks/time_to_quality.py);
             or "relu".
 
-    The hidden layers begin as in He et al. 2015, equation 10, so that what passes through them keeps its size: by
+    The hidden layers' weights begin as in He et al. 2015, equation 10, so that what passes through keeps its size: by
     PyTorch's default it shrinks from layer to layer, and a deep encoder's codes begin too small to be noticed.
     Raises ValueError for fewer than two sizes, one that is not a whole number from 1 on, or another activation.
     """
@@ -28,6 +28,5 @@ def mlp(*sizes: int, activation: str = "silu") -> nn.Sequential:
     layers: list[nn.Module] = []
     for layer in hidden:
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # standard deviation √(2 / n_in)
-        nn.init.zeros_(layer.bias)
         layers += [layer, ACTIVATIONS[activation]()]
     return nn.Sequential(*layers, last)

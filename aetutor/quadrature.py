@@ -91,7 +91,7 @@ def log_integrals(log_f: LogFunction, guess: Guess, tolerance: float) -> Integra
             for result, value in zip(results, values, strict=True):
                 result[rows] = value
     for row in (guess.sigma().amin(1) < NARROW).nonzero():
-        coarse, fine = (own_grid_bound(log_f, guess, row, points) for points in (16, 24))
+        coarse, fine = (own_grid_bound(log_f, guess, row, points) for points in (12, 16))
         results.bound[row], results.error[row] = fine, torch.maximum(results.error[row], (fine - coarse).abs())
     return results
 

@@ -20,7 +20,7 @@ from aetutor.distributions import validating, validation
 
 CHECK_EVERY = 50  # steps between two looks at the loss: each look waits for the device
 BETAS = (0.9, 0.99)  # of Adam: a short memory for the squared gradients suits a short run
-WARM_UP, START = 0.1, 1 / 5  # the learning rate rises from START of its peak to the peak in the first WARM_UP of steps
+WARM_UP, START = 0.1, 1 / 5  # the learning rate begins at START of its peak, and is there after WARM_UP of the steps
 
 
 class TrainingDiverged(RuntimeError):
@@ -181,7 +181,7 @@ class Trainer:
         """Train for `epochs` passes over images `x` `(N, C, H, W)` (and labels `y` `(N,)`) with one-cycle Adam.
 
         Args:
-            lr: the learning rate's peak; it rises to it over the first tenth of the steps and falls to zero.
+            lr: the learning rate's peak; it rises to it over the first tenth of the steps and falls to zero, linearly.
             prepare: what turns stored images into what the model takes, a batch at a time on the device (default:
                 uint8 to [0, 1]; for binary pixels give `aetutor.data.binarize`).
             validation: images, or `(images, labels)`, whose loss is measured after each epoch, with the same random
@@ -262,6 +262,7 @@ class Trainer:
             total_steps=epochs * -(-len(x) // batch_size),
             pct_start=WARM_UP,
             div_factor=1 / START,
+            anneal_strategy="linear",
             cycle_momentum=False,
         )
         self.history = History()

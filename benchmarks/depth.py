@@ -12,7 +12,7 @@ from aetutor import Autoencoder, Trainer, load, reconstruction_loss, squared_err
 
 def trained(images, K, hidden, **settings):
     torch.manual_seed(0)
-    model = Autoencoder(latent_dim=K, hidden=hidden, likelihood="gaussian")
+    model = Autoencoder(latent_dim=K, hidden=hidden, likelihood="gaussian", activation="relu")
     Trainer(model, reconstruction_loss).fit(images, progress=False, **settings)
     return model.cpu()
 

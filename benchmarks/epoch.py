@@ -50,8 +50,9 @@ def bare_loop(images, batch):
     decoder = nn.Sequential(nn.Linear(K, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, 784)).to(images.device)
     weights = [*encoder.parameters(), *decoder.parameters()]
     optimizer = torch.optim.Adam(weights, lr=1e-3, betas=(0.9, 0.99), fused=True)
+    steps = -(-len(images) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, 1e-3, total_steps=-(-len(images) // batch), cycle_momentum=False
+        optimizer, 1e-3, total_steps=steps, pct_start=0.1, anneal_strategy="linear", cycle_momentum=False
     )
     started = synchronised(images.device)
     for index in torch.randperm(len(images), device=images.device).split(batch):
