@@ -256,11 +256,12 @@ class Trainer:
         self.settings = {"images": len(x), "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": self.seed}
         self.settings |= {"precision": self.precision, "model": str(self.model)}
         self.optimizer = torch.optim.Adam(weights, lr=lr, betas=BETAS, fused=self.device.type in ("cpu", "cuda"))
+        steps = epochs * -(-len(x) // batch_size)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
             max_lr=lr,
-            total_steps=epochs * -(-len(x) // batch_size),
-            pct_start=WARM_UP,
+            total_steps=steps,
+            pct_start=WARM_UP if steps > 10 else 0.4,  # by a tenth of ten steps OneCycleLR divides by zero
             div_factor=1 / START,
             anneal_strategy="linear",
             cycle_momentum=False,

@@ -80,7 +80,7 @@ def little_noise(mnist):
             torch.manual_seed(0)
             model = Autoencoder(64, (128, 128), image_shape=(1, 1, 2), likelihood="gaussian")
             loss = partial(denoising_loss, corrupt=partial(corruption.gaussian, level=sigma))
-            Trainer(model, loss, device="cpu").fit(points, epochs=epochs, batch_size=500, lr=5e-3, progress=False)
+            Trainer(model, loss, device="cpu").fit(points, epochs=epochs, batch_size=500, lr=1e-2, progress=False)
             step = model.reconstruct(x_tilde).detach() - x_tilde
             cosines.append(f"{cosine(step, exact).mean():.3f}")
         measured = labelled((f"{epochs} epochs" for epochs in lengths), cosines)

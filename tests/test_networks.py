@@ -7,7 +7,6 @@ from torch import nn
 
 from aetutor.networks import mlp
 
-
 ACTIVATIONS = {
     "silu": lambda x: x / (1 + np.exp(-x)),
     "relu": lambda x: np.maximum(x, 0),

@@ -436,7 +436,7 @@ def vae(latent_dim=2, likelihood="bernoulli", shape=SHAPE, kind=VAE, hidden=3, *
     """Weights large enough that codes lie apart, and posteriors are neither the prior nor Gaussian."""
     with torch.random.fork_rng():
         torch.manual_seed(2)
-        model = kind(latent_dim, (hidden,), shape, likelihood=likelihood, **arguments).double()
+        model = kind(latent_dim, (hidden,), shape, likelihood=likelihood, activation="relu", **arguments).double()
     for layer in (model.encoder[0], model.encoder[2], model.decoder[0], model.decoder[2]):
         layer.weight.mul_(2)
     model.encoder[2].weight[latent_dim:] *= 0.2  # the variances of q: from image to image not too different
