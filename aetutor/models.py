@@ -214,8 +214,8 @@ class CVAE(VAE):
         image_shape: Sequence[int] = (1, 28, 28),
         likelihood: str = "bernoulli",
         sigma: float | None = None,
-        activation: str = "silu",
         num_classes: int = 10,
+        activation: str = "silu",
     ):
         if not isinstance(num_classes, int) or num_classes < 1:
             raise ValueError(f"num_classes is how many classes there are, an integer from 1 on; got {num_classes!r}.")

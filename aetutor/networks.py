@@ -13,8 +13,8 @@ def mlp(*sizes: int, activation: str = "silu") -> nn.Sequential:
 
     Args:
         sizes: of the features: `mlp(784, 2)` is a single linear layer; the last layer is always linear.
-        activation: "silu", x · sigmoid(x), a smooth ReLU that trains faster here (benchmarks/time_to_quality.py);
-            or "relu".
+        activation: "silu", x · sigmoid(x), a smooth ReLU, with which a VAE gets further in the same epochs
+            (benchmarks/defaults.py); or "relu".
 
     The hidden layers' weights begin as in He et al. 2015, equation 10, so that what passes through keeps its size: by
     PyTorch's default it shrinks from layer to layer, and a deep encoder's codes begin too small to be noticed.

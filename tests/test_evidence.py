@@ -578,7 +578,7 @@ def small_images(likelihood, count=2):
 
 
 @torch.no_grad()
-def fine_sums(vae, x, radius=7.0, points=701):
+def fine_sums(vae, x, radius=12.0, points=1201):
     """log p(x) and the ELBO, pair by pair: exp(log p(x|z) + log p(z)) and q (log p(x, z) - log q), times the cell."""
     axis = torch.linspace(-radius, radius, points, dtype=torch.float64)
     z, cell = torch.cartesian_prod(axis, axis), (axis[1] - axis[0]) ** 2
