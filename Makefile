@@ -13,6 +13,9 @@ RUN_NOTEBOOK := $(PY) -m nbconvert --to notebook --execute --inplace --ExecutePr
 # nearly as fast as to spin on, and beside a busy program it stays usable (benchmarks/threads.py)
 export GOMP_SPINCOUNT ?= 1000
 
+# Tests run in processes side by side, each with one thread: two threads do not do twice the work of one
+PARALLEL = OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses=4 --dist loadfile
+
 .PHONY: help lab test check test-oldest notebooks lint benchmark
 
 help:  ## list the commands
@@ -24,12 +27,12 @@ lab: $(VENV)/ready  ## open the course in JupyterLab
 	exec $(PY) -m jupyterlab --ServerApp.root_dir=notebooks $$root $(ARGS)
 
 test: $(VENV)/ready-dev $(VENV)/math/ready  ## run every test, the notebooks included
-	@echo "Running the tests; then every notebook, cell by cell (some minutes)."
-	@$(PY) -m pytest $(ARGS)
+	@echo "Running the tests and every notebook, cell by cell (some minutes)."
+	@$(PARALLEL) $(ARGS)
 
 check: lint  ## lint, types and the fast tests: two minutes
 	@echo "Running the fast tests; make test runs all of them, and the notebooks."
-	@$(PY) -m pytest tests -m "not slow" -q $(ARGS)
+	@$(PARALLEL) tests -m "not slow" -q $(ARGS)
 
 test-oldest: $(OLDEST)/ready  ## run the fast tests with the oldest versions that pyproject.toml allows
 	@echo "Running the fast tests with the oldest versions."
