@@ -16,15 +16,20 @@ export GOMP_SPINCOUNT ?= 1000
 # Tests run in processes side by side, each with one thread: two threads do not do twice the work of one
 PARALLEL = OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses=4 --dist loadfile
 
-.PHONY: help lab test check test-oldest notebooks lint benchmark
+.PHONY: help lab test check test-oldest seeds notebooks lint benchmark
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
+# in this environment JupyterLab asks nobody for news or updates, and so does not ask the reader whether it may
 lab: $(VENV)/ready  ## open the course in JupyterLab
 	@echo "Starting JupyterLab on notebooks/: it prints its address; stop it with Ctrl-C."
+	@mkdir -p $(VENV)/share/jupyter/lab/settings
+	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}' \
+	  > $(VENV)/share/jupyter/lab/settings/overrides.json
 	@root=; if [ "$$(id -u)" = 0 ]; then root=--allow-root; fi; \
-	exec $(PY) -m jupyterlab --ServerApp.root_dir=notebooks $$root $(ARGS)
+	exec $(PY) -m jupyterlab --ServerApp.root_dir=notebooks --LabApp.default_url=/lab/tree/01_ae.ipynb \
+	  --LabApp.news_url=None $$root $(ARGS)
 
 test: $(VENV)/ready-dev $(VENV)/math/ready  ## run every test, the notebooks included
 	@echo "Running the tests and every notebook, cell by cell (some minutes)."
@@ -37,6 +42,10 @@ check: lint  ## lint, types and the fast tests: two minutes
 test-oldest: $(OLDEST)/ready  ## run the fast tests with the oldest versions that pyproject.toml allows
 	@echo "Running the fast tests with the oldest versions."
 	@$(OLDEST)/bin/python -m pytest tests -m "not slow" -q -W ignore::DeprecationWarning $(ARGS)
+
+seeds: $(VENV)/ready-dev  ## run each notebook with three other sets of seeds (NB=notebooks/01_ae.ipynb for one)
+	@echo "Running each notebook three times, with 100, 200 and 300 added to its seeds (a quarter of an hour)."
+	@$(PY) tests/running.py $(NB)
 
 notebooks: $(VENV)/ready-dev  ## run the notebooks anew and save their outputs (NB=notebooks/01_ae.ipynb for one)
 	@if [ -z "$(NB)" ]; then echo "There is no notebook in notebooks/."; exit 1; fi

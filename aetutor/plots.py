@@ -1,7 +1,8 @@
 """Plots: tensors in, matplotlib `Axes` out. Nothing here trains a model.
 
-Lines differ in colour, dash and marker, so that they can be told apart in grey; the colours are Okabe and Ito's, which
-colour-blind readers tell apart.
+One style: `show` gives all texts one size, labels curves at their ends, and displays the picture at double resolution.
+Lines differ in colour, dash and marker, so that they can be told apart in grey; the colours of lines are Okabe and
+Ito's, those of classes Paul Tol's, which colour-blind readers tell apart.
 """
 
 import io
@@ -12,10 +13,12 @@ from types import MappingProxyType
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from matplotlib.patches import Ellipse, Rectangle
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import Tensor
@@ -31,17 +34,22 @@ STYLES = [
     ("#E69F00", (0, (3, 1, 1, 1)), "P"),
 ]
 DIGIT_COLOURS = [
-    "#000000",
-    "#E69F00",
-    "#56B4E9",
-    "#009E73",
-    "#B8860B",
-    "#0072B2",
-    "#D55E00",
-    "#CC79A7",
+    "#332288",
+    "#88CCEE",
+    "#44AA99",
+    "#117733",
+    "#999933",
+    "#DDCC77",
+    "#CC6677",
+    "#882255",
+    "#AA4499",
     "#7F7F7F",
-    "#7B1FA2",
 ]
+# what a colour stands for, in diagrams and where a line is one of these
+DATA, ENCODER, CODE, DECODER, TRUTH = "#4D4D4D", "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SCREEN = 96  # pixels of a screen to an inch of a figure: a figure 8 inches wide is shown 768 pixels wide
+TEXT = 9.5  # points, in every figure
+WIDEST = 8.6  # inches, of a row of panels
 GAP = 2  # pixels between two images of a grid
 
 
@@ -49,13 +57,17 @@ def show(ax, caption: str, alt: str) -> None:
     """Display the figure that `ax` (an Axes or a Figure) belongs to as PNG, its caption below it, and close it.
 
     `alt` describes the picture to a reader who cannot see it. It travels as the output's `alt` metadata, as its plain
-    text, and, since JupyterLab shows neither, folded under the caption.
+    text, and, since JupyterLab shows neither, folded under the caption. The picture has twice the pixels of its width
+    on the screen.
     """
     figure = ax.figure if isinstance(ax, Axes) else ax
+    for each in figure.axes:
+        _style(each)
+        _label_lines(each)
     png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=110, bbox_inches="tight", facecolor="white")
+    figure.savefig(png, format="png", dpi=2 * SCREEN, bbox_inches="tight", facecolor="white")
     plt.close(figure)
-    _display(png, caption, alt)
+    _display(_few_colours(png), caption, alt)
 
 
 def show_animation(axes: Sequence[Axes], caption: str, alt: str, seconds: float = 0.8) -> None:
@@ -65,8 +77,9 @@ def show_animation(axes: Sequence[Axes], caption: str, alt: str, seconds: float 
     """
     frames = []
     for ax in axes:
+        _style(ax)
         png = io.BytesIO()
-        ax.figure.savefig(png, format="png", dpi=70, facecolor="white")
+        ax.figure.savefig(png, format="png", dpi=SCREEN, facecolor="white")
         plt.close(ax.figure)
         frames.append(Image.open(png).convert("RGB"))
     durations = [1000 * seconds] * (len(frames) - 1) + [3000 * seconds]
@@ -75,11 +88,58 @@ def show_animation(axes: Sequence[Axes], caption: str, alt: str, seconds: float 
     _display(png, caption, alt)
 
 
+def _style(ax: Axes) -> None:
+    """One size of text, and no more frame than is needed."""
+    for text in (ax.title, ax.xaxis.label, ax.yaxis.label, *ax.texts):
+        text.set_fontsize(TEXT)
+    ax.tick_params(labelsize=TEXT - 1)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _label_lines(ax: Axes) -> None:
+    """The name of each line at its right end, in its colour, one above the other where two would collide."""
+    lines = [line for line in ax.lines if line.get_gid() == "labelled"]
+    ax.get_xlim(), ax.get_ylim()  # the limits are computed when they are asked for, and transData with them
+    to_axes = (ax.transData + ax.transAxes.inverted()).transform
+    heights = np.array([to_axes((line.get_xdata()[-1], line.get_ydata()[-1]))[1] for line in lines])
+    apart = (
+        1.35 * TEXT / 72 / (ax.get_position().height * ax.figure.get_figheight())
+    )  # a line of text, in axes' heights
+    for line, height in zip(lines, _spread(heights.clip(0, 1), apart), strict=True):
+        name = f"× {line.get_label()}" if line.get_marker() == "x" else line.get_label()
+        ax.text(1.02, height, name, color=line.get_color(), transform=ax.transAxes, va="center", fontsize=TEXT)
+
+
+def _spread(heights: np.ndarray, apart: float) -> np.ndarray:
+    """Heights moved as little as need be, so that any two of them are at least `apart` from each other."""
+    order = np.argsort(heights)
+    placed = heights[order].copy()
+    for _ in range(50):
+        gaps = np.diff(placed)
+        for i in np.flatnonzero(gaps < apart - 1e-6):
+            push = (apart - (placed[i + 1] - placed[i])) / 2
+            placed[i], placed[i + 1] = placed[i] - push, placed[i + 1] + push
+    result = np.empty_like(placed)
+    result[order] = placed
+    return result
+
+
+def _few_colours(png: io.BytesIO) -> io.BytesIO:
+    """The same picture in a smaller file: grey where it is grey, else 256 colours."""
+    picture = Image.open(png).convert("RGB")
+    pixels = np.asarray(picture)
+    grey = (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all()
+    small = io.BytesIO()
+    (picture.convert("L") if grey else picture.quantize(256)).save(small, "png", optimize=True)
+    return small
+
+
 def _display(png: io.BytesIO, caption: str, alt: str) -> None:
     from IPython.display import Markdown, display
 
+    width = Image.open(png).width // 2
     picture = {"image/png": png.getvalue(), "text/plain": f"Figure: {alt}"}
-    display(picture, raw=True, metadata={"image/png": {"alt": alt}})
+    display(picture, raw=True, metadata={"image/png": {"alt": alt, "width": width}})
     display(Markdown(f"*{caption}*\n\n<details><summary>Description</summary>\n\n{alt}\n\n</details>"))
 
 
@@ -102,8 +162,16 @@ def image_grid(images: Tensor, columns: int = 10, ax: Axes | None = None) -> Axe
     return ax
 
 
-def image_rows(rows: Mapping[str, Tensor], ax: Axes | None = None) -> Axes:
-    """One labelled row for each entry: label -> images `(N, C, H, W)` in [0, 1], the same N in all rows."""
+def image_rows(
+    rows: Mapping[str, Tensor],
+    ax: Axes | None = None,
+    heads: Sequence[str] = (),
+    framed: Mapping[str, Tensor] = MappingProxyType({}),
+) -> Axes:
+    """One labelled row for each entry: label -> images `(N, C, H, W)` in [0, 1], the same N in all rows.
+
+    `heads` stand above the N columns; `framed` draws a frame round images of a row: label -> `(N,)` booleans.
+    """
     if len({images.shape for images in rows.values()}) != 1:
         shapes = {label: tuple(images.shape) for label, images in rows.items()}
         raise ValueError(f"All rows must have the same number and shape of images; got {shapes}.")
@@ -113,8 +181,27 @@ def image_rows(rows: Mapping[str, Tensor], ax: Axes | None = None) -> Axes:
     for spine in ax.spines.values():
         spine.set_visible(False)
     ax.set_yticks([(height + GAP) * i + height / 2 for i in range(len(rows))], list(rows))
-    ax.set_xticks([])
-    ax.tick_params(length=0)
+    width = (ax.images[0].get_array().shape[1] + GAP) / columns  # of an image and its gap
+    ax.set_xticks([width * i + (width - GAP) / 2 for i in range(len(heads))], heads)
+    ax.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    for row, label in enumerate(rows):
+        for column in np.flatnonzero(_array(framed.get(label, ()))):
+            corner = (width * column - 1.5, (height + GAP) * row - 1.5)
+            ax.add_patch(
+                Rectangle(corner, width, height + GAP, fill=False, edgecolor=TRUTH, linewidth=2, clip_on=False)
+            )
+    return ax
+
+
+def signed_rows(rows: Mapping[str, Tensor], ax: Axes | None = None) -> Axes:
+    """As `image_rows`, for images with both signs: red above 0, blue below, each image scaled by its largest entry."""
+    scaled = {}
+    for label, images in rows.items():
+        images = torch.as_tensor(_array(images))
+        scaled[label] = 0.5 + images / (2 * images.abs().amax((1, 2, 3), keepdim=True))
+    ax = image_rows(scaled, ax)
+    ax.images[0].set_cmap("RdBu_r")
+    ax.images[0].set_data(np.where(ax.images[0].get_array() == 1.0, 0.5, ax.images[0].get_array()))  # the gaps
     return ax
 
 
@@ -129,17 +216,19 @@ def curves(
 ) -> Axes:
     """Lines over common x values `(M,)`: label -> y values `(M,)`, each with a colour and a dash of its own.
 
-    `points` are drawn as crosses without a line: measured values, to lie beside computed curves.
+    `points` are drawn as crosses without a line: measured values, to lie beside computed curves. With more than one
+    line, `show` writes each name at its line's end.
     """
-    ax = ax or _axes(6, 3.6)
+    ax = ax or _axes(6, 3.4)
     for (label, y), (colour, dash, marker) in zip(ys.items(), cycle(STYLES), strict=False):
         ax.plot(_array(x), _array(y), color=colour, linestyle=dash, marker=marker if markers else None, label=label)
     for label, y in points.items():
         ax.plot(_array(x), _array(y), "x", color="black", markersize=8, label=label)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.grid(alpha=0.3)
     if len(ys) + len(points) > 1:
-        ax.legend(frameon=False, fontsize="small")
+        for line in ax.lines:
+            line.set_gid("labelled")
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.grid(alpha=0.3, linewidth=0.6)
     return ax
 
 
@@ -152,18 +241,26 @@ def history(run, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def code_scatter(codes, labels, ax: Axes | None = None, title: str = "", reach: float | None = None) -> Axes:
-    """Two-dimensional codes `(N, 2)` with their labels `(N,)`, each point drawn as its own digit.
+def code_scatter(
+    codes, labels, ax: Axes | None = None, title: str = "", reach: float | None = None, prior: bool = False
+) -> Axes:
+    """Two-dimensional codes `(N, 2)` with their labels `(N,)`: dots, a colour for each class, its label in its midst.
 
-    `reach` fixes both axes to -reach … reach, so that several figures can be compared. Raises ValueError for codes of
-    another number of dimensions, and labels of another number.
+    `reach` fixes both axes to -reach … reach, so that several figures can be compared; `prior` draws the circles of
+    N(0, I) at one and two standard deviations. Raises ValueError for codes of another number of dimensions, and labels
+    of another number.
     """
-    ax = ax or _axes(6, 6)
-    _draw_codes(codes, labels, ax, size=45, width=0.3)
-    ax.set(xlabel="first code $z_1$", ylabel="second code $z_2$", title=title)
+    ax = ax or _axes(5.4, 5.4)
+    _draw_codes(codes, labels, ax, size=9)
+    ax.set(xlabel="$z_1$", ylabel="$z_2$", title=title)
     if reach:
-        ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
-    ax.grid(alpha=0.3)
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    if prior:
+        for radius in (1, 2):
+            ax.add_patch(
+                Ellipse((0, 0), 2 * radius, 2 * radius, fill=False, color="black", linewidth=1, linestyle="--")
+            )
+    ax.grid(alpha=0.3, linewidth=0.6)
     return ax
 
 
@@ -172,7 +269,7 @@ def code_map(codes, labels, reach: float, side: int) -> Tensor:
     inches = (side + 0.01) / 100  # a hundredth of a pixel more: the number of pixels is rounded down
     figure = Figure(figsize=(inches, inches), dpi=100)
     ax = figure.add_axes((0, 0, 1, 1))
-    _draw_codes(codes, labels, ax, size=16, width=0.2)
+    _draw_codes(codes, labels, ax, size=5)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
     ax.set_axis_off()
     canvas = FigureCanvasAgg(figure)
@@ -181,17 +278,55 @@ def code_map(codes, labels, reach: float, side: int) -> Tensor:
     return torch.from_numpy(picture).permute(2, 0, 1) / 255
 
 
-def _draw_codes(codes, labels, ax: Axes, size: float, width: float) -> None:
-    """Each code as its own digit, `size` points² large, with strokes `width` points wide."""
+def _draw_codes(codes, labels, ax: Axes, size: float) -> None:
+    """A dot for each code, `size` points² large; the label of each class at the median of its codes."""
     points, labels = _array(codes), _array(labels)
     if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
         raise ValueError(
             f"A map of codes takes two-dimensional codes (N, 2) and a label for each, (N,); got {points.shape} and "
             f"{labels.shape}{': choose two dimensions, as in codes[:, :2]' if points.shape[1:] > (2,) else ''}."
         )
+    halo = [patheffects.withStroke(linewidth=3, foreground="white")]
     for label in np.unique(labels).tolist():
-        colour = DIGIT_COLOURS[int(label) % len(DIGIT_COLOURS)]
-        ax.scatter(*points[labels == label].T, s=size, marker=f"${label}$", color=colour, linewidths=width)
+        colour, of_class = DIGIT_COLOURS[int(label) % len(DIGIT_COLOURS)], points[labels == label]
+        ax.scatter(*of_class.T, s=size, color=colour, alpha=0.75, linewidths=0)
+        ax.text(
+            *np.median(of_class, axis=0),
+            f"{label:g}",
+            color=colour,
+            weight="bold",
+            path_effects=halo,
+            ha="center",
+            va="center",
+            clip_on=True,
+        )
+
+
+def manifold(images: Tensor, side: int, extent: tuple[float, float, float, float], ax: Axes | None = None) -> Axes:
+    """Images `(side², C, H, W)`, decoded at a grid over (left, right, bottom, top) of the plane of codes, in place.
+
+    The first row of images is the uppermost.
+    """
+    ax = ax or _axes(5.4, 5.4)
+    rows = unit_images(images).unflatten(0, (side, side)).permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
+    ax.imshow(rows.squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto")
+    ax.set(xlabel="$z_1$", ylabel="$z_2$")
+    return ax
+
+
+def pca_picture(points: Tensor, mean: Tensor, direction: Tensor, ax: Axes | None = None) -> Axes:
+    """Points `(N, 2)`, the line through `mean` `(2,)` along `direction` `(2,)`, and each point's projection on it."""
+    ax = ax or _axes(4.4, 4.4)
+    direction = direction / direction.norm()
+    along = (points - mean) @ direction
+    feet = mean + along[:, None] * direction
+    for point, foot in zip(_array(points), _array(feet), strict=True):
+        ax.plot(*zip(point, foot, strict=True), color=TRUTH, linewidth=0.7)
+    ends = _array(mean + torch.stack([along.min(), along.max()])[:, None] * direction * 1.05)
+    ax.plot(*ends.T, color=CODE, linewidth=2)
+    ax.plot(*_array(points).T, ".", color=DATA, markersize=5)
+    ax.set(aspect="equal")
+    return ax
 
 
 def density(
@@ -212,13 +347,31 @@ def density(
     return ax
 
 
-def table_image(table: Tensor, labels: list[str], xlabel: str, ylabel: str, ax: Axes | None = None) -> Axes:
-    """A square table `(M, M)` of numbers 0 or larger as shades, 0 white; `labels` name the rows and the columns."""
-    ax = ax or _axes(5, 4.6)
+def table_image(
+    table: Tensor, labels: Sequence[str] | Tensor, xlabel: str, ylabel: str, ax: Axes | None = None
+) -> Axes:
+    """A square table `(M, M)` of numbers 0 or larger as shades, 0 white.
+
+    `labels` name the rows and the columns: texts, or small images `(M, C, H, W)`.
+    """
+    ax = ax or _axes(5.6, 5.4)
     ax.imshow(_array(table), cmap="Greys", vmin=0)
-    ax.set_xticks(range(len(labels)), labels, rotation=90, family="monospace", fontsize=8)
-    ax.set_yticks(range(len(labels)), labels, family="monospace", fontsize=8)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
+    names = [""] * len(labels) if isinstance(labels, Tensor) else labels
+    ax.set_xticks(range(len(labels)), names, rotation=90, family="monospace")
+    ax.set_yticks(range(len(labels)), names, family="monospace")
+    ax.set_xlabel(xlabel, labelpad=18 if isinstance(labels, Tensor) else None)
+    ax.set_ylabel(ylabel, labelpad=18 if isinstance(labels, Tensor) else None)
+    if isinstance(labels, Tensor):
+        for i, image in enumerate(labels):
+            picture = np.kron(np.pad(tile(image[None], 1), 0), np.ones((7, 7)))
+            picture = np.pad(picture, 1, constant_values=0.6)
+            for place, side in (((i, -0.012), "x"), ((-0.012, i), "y")):
+                axes = ax.get_xaxis_transform() if side == "x" else ax.get_yaxis_transform()
+                alignment = (0.5, 1.0) if side == "x" else (1.0, 0.5)
+                thumbnail = OffsetImage(picture, zoom=0.9, cmap="gray", interpolation="nearest")
+                ax.add_artist(
+                    AnnotationBbox(thumbnail, place, xycoords=axes, frameon=False, pad=0, box_alignment=alignment)
+                )
     return ax
 
 
@@ -226,37 +379,65 @@ def arrows(points: Tensor, places: Tensor, steps: Tensor, ax: Axes | None = None
     """A field in the plane: at each of `places` `(M, 2)` an arrow `steps` `(M, 2)`, over `points` `(N, 2)` in grey."""
     ax = ax or _axes(5, 5)
     ax.plot(*_array(points).T, ".", color="#BBBBBB", markersize=2)
-    ax.quiver(*_array(places).T, *_array(steps).T, color="#0072B2", angles="xy", scale_units="xy", scale=1, width=0.004)
-    ax.set(aspect="equal")
+    _quiver(places, steps, ax)
     return ax
 
 
-def autoencoder_picture(x: Tensor, z: Tensor, x_hat: Tensor, ax: Axes | None = None) -> Axes:
-    """The machine at work on one image: x `(C, H, W)` -> encoder -> code z `(K,)` -> decoder -> x_hat `(C, H, W)`."""
-    ax = ax or _axes(8, 2.6)
-    for image, left, name in ((x, 0.0, "image $x$"), (x_hat, 8.0, "reconstruction $\\hat{x}$")):
-        ax.imshow(tile(image[None], 1), cmap="gray", vmin=0, vmax=1, extent=(left, left + 2, 0, 2))
-        ax.text(left + 1, -0.25, name, ha="center", va="top")
-    for left, right, name in ((2.2, 4.3, "encoder $f_\\phi$"), (7.8, 5.7, "decoder $g_\\theta$")):
-        ax.fill([left, right, right, left], [0, 0.6, 1.4, 2], facecolor="#DDE8F0", edgecolor="#0072B2")
-        ax.text((left + right) / 2, 1, name, ha="center", va="center")
+def score_field(
+    points: Tensor, sigma: float, places: Tensor, steps: Tensor, ax: Axes | None = None, unit: bool = True
+) -> Axes:
+    """The map of log q_sigma, the density of `points` `(N, 2)` with Gaussian noise, and arrows over it.
+
+    At each of `places` `(M, 2)` stands an arrow along `steps` `(M, 2)`: all equally long, or with `unit=False` as long
+    as the steps are. The map's shades end 12 nats below its peak.
+    """
+    ax = ax or _axes(4, 4)
+    (left, bottom), (right, top) = places.min(0).values.tolist(), places.max(0).values.tolist()
+    columns, rows = torch.linspace(left, right, 60), torch.linspace(bottom, top, 60)
+    grid = torch.cartesian_prod(rows, columns).flip(1)  # row by row, from below
+    some = torch.as_tensor(_array(points))[:: max(1, len(points) // 3000)]
+    log_q = (-torch.cdist(grid, some.float()).square() / (2 * sigma**2)).logsumexp(1).view(60, 60)
     ax.imshow(
-        _array(z)[None],
-        cmap="gray",
-        extent=(4.5, 5.5, 0.8, 1.2),
-        aspect="auto",
-        vmin=-abs(_array(z)).max(),
-        vmax=abs(_array(z)).max(),
+        (log_q - log_q.max()).clamp(min=-12),
+        cmap="Oranges",
+        origin="lower",
+        extent=(left, right, bottom, top),
+        alpha=0.8,
     )
-    ax.text(5, -0.25, f"code $z$: {len(z)} numbers", ha="center", va="top")
-    ax.set(xlim=(-0.1, 10.1), ylim=(-0.6, 2.1), aspect="equal")
-    ax.set_axis_off()
+    _quiver(places, 0.2 * torch.nn.functional.normalize(steps, dim=1) if unit else steps, ax)
+    ax.set(xticks=[], yticks=[])
+    return ax
+
+
+def _quiver(places: Tensor, steps: Tensor, ax: Axes) -> None:
+    ax.quiver(*_array(places).T, *_array(steps).T, color=ENCODER, angles="xy", scale_units="xy", scale=1, width=0.005)
+    ax.set(aspect="equal")
+
+
+def evidence_bar(reconstruction: float, KL: float, gap: float, ax: Axes | None = None) -> Axes:
+    """log p(x) = reconstruction − KL + gap, in nats, as three steps: to the ELBO, and from there to log p(x)."""
+    ax = ax or _axes(6.4, 2.6)
+    bound = reconstruction - KL
+    steps = [
+        ("reconstruction", 0, reconstruction, DECODER),
+        ("− KL", reconstruction, bound, ENCODER),
+        ("+ gap", bound, bound + gap, TRUTH),
+    ]
+    for row, (_, start, end, colour) in enumerate(steps):
+        ax.barh(-row, end - start, left=start, height=0.6, color=colour)
+    for value, name in ((bound, "ELBO"), (bound + gap, "$\\log p(x)$")):
+        ax.axvline(value, color="black", linewidth=0.8, linestyle=":")
+        ax.text(value, 0.75, f"{name} = {value:.1f}", ha="right" if name == "ELBO" else "left", va="bottom")
+    ax.set_yticks([0, -1, -2], [f"{name}: {end - start:+.1f}" for name, start, end, _ in steps])
+    ax.tick_params(axis="y", length=0)
+    ax.set(ylim=(-2.5, 1.3), xlabel="nats", xlim=(bound - KL - gap, bound + 2 * (KL + gap)))
     return ax
 
 
 def row(count: int) -> list[Axes]:
     """`count` Axes side by side in one figure."""
-    return list(plt.subplots(1, count, figsize=(4.2 * count, 3.9), layout="constrained", squeeze=False)[1][0])
+    size = (WIDEST, min(3.6, WIDEST / count + 0.4))
+    return list(plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False)[1][0])
 
 
 def _axes(width: float, height: float) -> Axes:

@@ -76,7 +76,7 @@ def dry_run(*arguments: str) -> subprocess.CompletedProcess:
 # --- the commands ----------------------------------------------------------------------------------------------------
 
 
-TARGETS = ["help", "lab", "test", "check", "test-oldest", "notebooks", "lint", "benchmark"]
+TARGETS = ["help", "lab", "test", "check", "test-oldest", "seeds", "notebooks", "lint", "benchmark"]
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -13,17 +13,61 @@ from aetutor.verify import show_source, to_tensor, verify
 # --- what it prints --------------------------------------------------------------------------------------------------
 
 
-def test_the_line_holds_both_sides_the_difference_the_unit_and_a_tick(capsys):
-    verify("1.5", 100.25, 100.0, atol=0.5, meaning="the mean loss")
-    assert capsys.readouterr().out == "(1.5) ✓ the mean loss: 100.25 = 100 nats, difference 2.5e-01 (allowed 5.0e-01)\n"
+def line(capsys, *arguments, **settings):
+    """What a check that holds prints, without its number and tick."""
+    verify("1.1", *arguments, **settings)
+    out = capsys.readouterr().out
+    assert out.startswith("(1.1) ✓ ") and out.endswith("\n") and out.count("\n") == 1
+    return out[len("(1.1) ✓ ") : -1]
+
+
+def failure(*arguments, **settings):
+    """What a check that fails says, without its number and cross."""
+    with pytest.raises(AssertionError) as caught:
+        verify("1.1", *arguments, **settings)
+    assert str(caught.value).startswith("(1.1) ✗ ")
+    return str(caught.value)[len("(1.1) ✗ ") :]
+
+
+def test_the_line_holds_a_tick_both_sides_the_unit_and_the_difference(capsys):
+    verify("1.5", 550.913, 550.913, atol=1e-9, meaning="L_H = -log of the product")
+    assert capsys.readouterr().out == "(1.5) ✓ L_H = -log of the product: 550.913 = 550.913 nats (difference 0)\n"
 
 
 def test_with_standard_errors_the_line_counts_them(capsys):
     verify("3.6", 100.0, 101.0, standard_errors=0.5)
-    assert capsys.readouterr().out == "(3.6) ✓ 100 = 101 nats, difference 1.0e+00 (2.0 standard errors, allowed 4)\n"
+    assert capsys.readouterr().out == "(3.6) ✓ 100 ≈ 101 nats (2.0 standard errors)\n"
 
 
-@pytest.mark.parametrize(("unit", "shown"), [("", "= 2, difference"), ("bits", "= 2 bits, difference")])
+@pytest.mark.parametrize(
+    ("lhs", "rhs", "shown"),
+    [
+        (1.0, 1.0, "1 = 1 (difference 0)"),
+        (1.0, 1.0 + 1e-7, "1 = 1 (difference 1e-07)"),
+        (1.12345, 1.0, "1.12345 ≈ 1 (difference 0.1)"),
+        (-0.0, 0.5, "0 ≈ 0.5 (difference 0.5)"),
+        (1e-9, 1.1e-9, "1e-09 ≈ 1.1e-09 (difference 1e-10)"),
+    ],
+)
+def test_equal_is_said_only_of_numbers_that_print_alike(capsys, lhs, rhs, shown):
+    assert line(capsys, [lhs, 9.0], [rhs, 9.0], atol=0.6, unit="") == f"{shown[:-1]}, worst of 2)"
+
+
+@pytest.mark.parametrize(
+    ("lhs", "rhs", "error", "shown"),
+    [
+        (51.9727, 51.9563, 0.0109, "51.973 ≈ 51.956 (1.5 standard errors)"),
+        (0.566752, 0.573686, 0.0115, "0.567 ≈ 0.574 (0.6 standard errors)"),
+        (51.0, 51.0, 0.1, "51 ≈ 51 (0.0 standard errors)"),
+        (28847.31, 28851.77, 12.0, "28847 ≈ 28852 (0.4 standard errors)"),
+        (2.0, 2.0, 0.0, "2 ≈ 2 (0.0 standard errors)"),
+    ],
+)
+def test_estimates_are_never_called_equal_and_are_rounded_by_their_error(capsys, lhs, rhs, error, shown):
+    assert line(capsys, lhs, rhs, standard_errors=error, unit="") == shown
+
+
+@pytest.mark.parametrize(("unit", "shown"), [("", "2 = 2 (difference"), ("bits", "2 = 2 bits (difference")])
 def test_the_unit_is_the_callers(capsys, unit, shown):
     verify("1.1", 2.0, 2.0, atol=1e-9, unit=unit)
     assert shown in capsys.readouterr().out
@@ -32,12 +76,12 @@ def test_the_unit_is_the_callers(capsys, unit, shown):
 def test_of_many_entries_the_worst_is_shown(capsys):
     verify("1.2", [10.0, 20.0, 30.0], [10.0, 20.5, 30.1], atol=1.0)
     out = capsys.readouterr().out
-    assert "20 = 20.5 nats, difference 5.0e-01" in out and "the worst of 3" in out and out.count("\n") == 1
+    assert out == "(1.2) ✓ 20 ≈ 20.5 nats (difference 0.5, worst of 3)\n"
 
 
 def test_the_worst_is_measured_by_its_own_tolerance(capsys):
     verify("1.2", [10.0, 20.0], [10.25, 20.5], standard_errors=[0.1, 1.0])
-    assert "10 = 10.25 nats, difference 2.5e-01 (2.5 standard errors" in capsys.readouterr().out
+    assert "10 ≈ 10.25 nats (2.5 standard errors, worst of 2)" in capsys.readouterr().out
 
 
 def test_verify_returns_nothing_and_leaves_its_arguments_alone(capsys):
@@ -73,7 +117,7 @@ def test_sides_may_be_numbers_arrays_and_tensors(capsys, make):
 def test_sides_that_differ_raise_with_the_same_facts(capsys):
     with pytest.raises(AssertionError) as caught:
         verify("1.5", 100.25, 100.0, atol=0.2, meaning="the mean loss")
-    assert str(caught.value) == "(1.5) ✗ the mean loss: 100.25 ≠ 100 nats, difference 2.5e-01 (allowed 2.0e-01)"
+    assert str(caught.value) == "(1.5) ✗ the mean loss: 100.25 ≠ 100 nats (difference 0.25, allowed 0.2)"
     assert capsys.readouterr().out == ""
 
 
@@ -87,7 +131,7 @@ def test_one_wrong_entry_among_many_fails_and_is_shown():
     lhs = torch.linspace(1, 2, 1000)
     rhs = lhs.clone()
     rhs[617] += 0.25
-    with pytest.raises(AssertionError, match=rf"{lhs[617]:.6g} ≠ {rhs[617]:.6g} .*the worst of 1,000"):
+    with pytest.raises(AssertionError, match=rf"{lhs[617]:.6g} ≠ {rhs[617]:.6g} .*worst of 1,000"):
         verify("1.1", lhs.view(10, 100), rhs.view(10, 100), atol=1e-3)
 
 
@@ -99,8 +143,8 @@ def test_the_boundary_of_atol_belongs_to_the_allowed():
 
 def test_four_standard_errors_are_allowed_and_no_more():
     verify("1.1", 100.0, 102.0, standard_errors=0.5)
-    with pytest.raises(AssertionError, match=r"\(4\.1 standard errors, allowed 4\)"):
-        verify("1.1", 100.0, 102.05, standard_errors=0.5)
+    said = failure(100.0, 102.05, standard_errors=0.5)
+    assert said == "100 ≠ 102.05 nats (difference 2.05, 4.1 standard errors of 0.5, allowed 4)"
 
 
 def test_within_sets_how_many_standard_errors_are_allowed():
@@ -130,6 +174,80 @@ def test_a_monte_carlo_estimate_passes_and_a_biased_one_does_not(capsys):
     verify("1.5", draws.mean(), 1.0, standard_errors=error)
     with pytest.raises(AssertionError):
         verify("1.5", draws.mean(), 1.02, standard_errors=error)
+
+
+# --- bounds ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lhs", "relation", "rhs", "shown"),
+    [
+        (0.986108, "≥", 0.95, "0.986 ≥ 0.95"),
+        (0.95, "≤", 0.986108, "0.95 ≤ 0.986"),
+        (-154.31, "≤", -130.08, "-154 ≤ -130"),
+        (-130.14, "≤", -130.11, "-130.14 ≤ -130.11"),
+        (-15431.2, "≤", -13010.3, "-15431 ≤ -13010"),
+        (2.0, "≥", 2.0, "2 ≥ 2"),
+        (2.0, "≤", 2.0, "2 ≤ 2"),
+        ([3.0, 2.0, 4.0], "≥", [1.0, 1.5, 3.0], "2 ≥ 1.5 (worst of 3)"),
+    ],
+)
+def test_a_bound_that_holds_shows_both_sides(capsys, lhs, relation, rhs, shown):
+    assert line(capsys, lhs, rhs, relation=relation, unit="") == shown
+
+
+@pytest.mark.parametrize(
+    ("lhs", "relation", "rhs", "shown"),
+    [
+        (0.94, "≥", 0.95, "0.94 ≱ 0.95 (difference 0.01, allowed 0)"),
+        (0.95, "≤", 0.94, "0.95 ≰ 0.94 (difference 0.01, allowed 0)"),
+        ([2.0, 1.0], "≥", [1.0, 1.5], "1 ≱ 1.5 (difference 0.5, allowed 0, worst of 2)"),
+    ],
+)
+def test_a_bound_without_a_tolerance_is_strict(lhs, relation, rhs, shown):
+    assert failure(lhs, rhs, relation=relation, unit="") == shown
+
+
+def test_a_bound_fails_at_the_smallest_step_past_it(capsys):
+    verify("1.1", 1.0, 1.0, relation="≥")
+    for lhs, relation in ((math.nextafter(1.0, 0.0), "≥"), (math.nextafter(1.0, 2.0), "≤")):
+        with pytest.raises(AssertionError):
+            verify("1.1", lhs, 1.0, relation=relation)
+
+
+@pytest.mark.parametrize(("lhs", "relation", "shown"), [(7.75, "≥", "7.75 ≳ 8"), (8.25, "≤", "8.25 ≲ 8")])
+def test_a_bound_may_be_missed_by_its_tolerance_and_the_line_says_so(capsys, lhs, relation, shown):
+    assert line(capsys, lhs, 8.0, relation=relation, atol=0.25) == f"{shown} nats (difference 0.2)"
+    assert line(capsys, lhs, 8.0, relation=relation, standard_errors=0.1) == f"{shown} nats (2.5 standard errors)"
+    assert failure(lhs, 8.0, relation=relation, atol=0.2).endswith("(difference 0.25, allowed 0.2)")
+    words = failure(lhs, 8.0, relation=relation, standard_errors=0.0625, within=3)
+    assert words.endswith("(difference 0.25, 4.0 standard errors of 0.0625, allowed 3)")
+
+
+def test_of_a_bound_that_fails_in_one_entry_that_entry_is_shown():
+    said = failure([5.0, 1.0, 9.0], [4.0, 1.5, 0.0], relation="≥", standard_errors=[1.0, 0.1, 1e-9])
+    assert said.startswith("1 ≱ 1.5 nats") and said.endswith("worst of 3)")
+
+
+@pytest.mark.parametrize("relation", ["", ">", ">=", "≈", "≠"])
+def test_an_unknown_relation_is_refused(relation):
+    with pytest.raises(ValueError, match=r'verify\(\'1.1\'\): relation must be "=", "≥" or "≤"; got'):
+        verify("1.1", 2.0, 1.0, relation=relation)
+
+
+def test_a_bound_with_two_tolerances_is_refused():
+    with pytest.raises(ValueError, match="one of the two"):
+        verify("1.1", 2.0, 1.0, relation="≥", atol=0.1, standard_errors=0.1)
+
+
+@pytest.mark.parametrize(
+    ("lhs", "rhs", "tolerance"),
+    [(2.0, 1.0, {"atol": 2.0}), (2.0, 1.0, {"standard_errors": 0.5}), (0.0, 0.0, {}), ([0.0, 0.0], [0.0, 0.0], {})],
+)
+@pytest.mark.parametrize("relation", ["≥", "≤"])
+def test_a_bound_that_could_not_fail_is_refused(lhs, rhs, tolerance, relation):
+    with pytest.raises(ValueError, match="this check could not fail"):
+        verify("1.1", lhs, rhs, relation=relation, **tolerance)
 
 
 # --- checks that mean nothing ----------------------------------------------------------------------------------------
@@ -298,4 +416,4 @@ def test_show_source_displays_several_one_after_the_other(monkeypatch):
 def test_the_worst_of_several_estimates_is_the_one_most_standard_errors_away(capsys):
     verify("1.1", [1.0, 50.0, 0.0], [1.0 + 1e-9, 53.0, 0.0], standard_errors=[1e-6, 1.0, 0.0])
     out = capsys.readouterr().out
-    assert "50 = 53" in out and "3.0 standard errors" in out
+    assert "50 ≈ 53 nats (3.0 standard errors, worst of 3)" in out

@@ -1,14 +1,16 @@
-"""How an answer is marked: the same trials for the answer, the reference and every typical mistake."""
+"""How an answer is marked: the same trials for the answer, the reference and every mistake."""
 
 import dis
 import functools
 import inspect
-import linecache
+import sysconfig
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,43 +18,133 @@ from aetutor.verify import to_tensor
 
 SIZES = (1, 2, 3, 5, 8)
 DTYPES = (torch.float64, torch.float32)
-LARGEST_SHOWN = 12  # entries of a tensor
+LARGEST_SHOWN = 6  # entries of a tensor
+LIBRARIES = (
+    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    str(Path(__file__).parents[1]),
+)
 
 
 @dataclass(frozen=True)
+class Mistake:
+    """A wrong answer that students give.
+
+    name: what it is, in a few words.
+    answer: the wrong answer itself, of the same kind as the exercise's reference.
+    why: what to tell the student.
+    sign: a predicate that knows the mistake by what it leaves behind, for mistakes that need not give the same numbers
+        twice (they draw random numbers, or overflow). It is given the arguments and the result (float64) of each
+        trial; in a `BuildExercise`, what was measured.
+    """
+
+    name: str
+    answer: Any
+    why: str
+    sign: Callable[..., bool] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Exercise:
-    """One exercise.
+    """An exercise that asks for a function or a number.
 
     prompt: the task, in a sentence or two.
-    reference: the solution, a function (or a number, for an exercise that asks for one).
-    mistakes: name -> a typical wrong answer, of the same kind as the reference.
-    why: name -> what the mistake is, told to the student; the names are those of `mistakes`.
+    reference: the solution.
+    mistakes: what students get wrong, the most telling first.
     inputs: `inputs(size, generator) -> tuple` of float64 tensors and numbers, fresh arguments for the function; larger
         sizes are larger inputs. None for an exercise that asks for a number.
     rtol: the relative tolerance, against the largest entry of the expected result.
-    signs: name of a mistake -> predicate of the arguments and the result (float64), for answers that draw random
-        numbers of their own, so that no function can give the same.
     """
 
     prompt: str
     reference: Any
-    mistakes: dict[str, Any]
-    why: dict[str, str]
+    mistakes: Sequence[Mistake]
     inputs: Callable[[int, torch.Generator], tuple] | None = None
     rtol: float = 1e-4
-    signs: dict[str, Callable[..., bool]] = field(default_factory=dict)
 
     def __repr__(self):
         return self.prompt
 
+    def named(self, trial: tuple) -> dict[str, Any]:
+        """The arguments of a trial under the names that the reference gives them."""
+        return dict(zip(inspect.signature(self.reference).parameters, trial, strict=True)) if trial else {}
+
+    def judge(self, answer) -> "Verdict":
+        """Right, a known mistake, or wrong with the smallest input that shows it. Raises NotAttempted, NotAnAnswer."""
+        if self.inputs and not callable(answer):
+            raise NotAnAnswer(f"it asks for a function; got {_brief(answer)}. Give the function, without calling it.")
+        trials = _trials(self)
+        results = _results(self, answer, trials)
+        expected = [run(self.reference, trial) for trial in trials]
+        wrong = [i for i in range(len(trials)) if not _equal(results[i], expected[i], self.rtol)]
+        if not wrong:
+            return Verdict(
+                True, None, f"right ({len(trials)} random inputs, in float32 and float64)." * bool(self.inputs)
+            )
+        smallest = wrong[0]  # the trials grow
+        arguments = self.named(trials[smallest]) or None
+        for mistake in self.mistakes:
+            if _shows(mistake, trials, results) or _matches(mistake, trials, results, expected, self.rtol):
+                return Verdict(False, mistake.name, typical(mistake), arguments)
+        if not _repeats(answer, trials[smallest], results[smallest]):
+            return Verdict(
+                False,
+                None,
+                "two calls with the same arguments gave different results: your function draws random numbers of its "
+                "own, or keeps something from call to call.",
+                arguments,
+            )
+        facts = _counterexample(arguments, results[smallest], expected[smallest])
+        return Verdict(False, None, f"not yet. {facts}", arguments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildExercise(Exercise):
+    """An exercise that asks for a trained model: what it does is measured.
+
+    measure: the answer -> what was measured, name -> number. It calls the answer by `call`, so that whatever the
+        student's code raises is told.
+    report: the measured facts in a sentence, a format string with their names.
+    passes: whether they are good enough. A mistake's sign comes first, as a copy of the image has no error at all.
+    accepts: what may be given, in one sentence.
+    """
+
+    measure: Callable[[Any], dict[str, float]]
+    report: str
+    passes: Callable[[dict[str, float]], bool]
+    accepts: str
+
+    def judge(self, answer) -> "Verdict":
+        """Right, a known mistake, or not good enough, with what was measured. Raises NotAttempted, NotAnAnswer."""
+        if inspect.isclass(answer):
+            raise NotAnAnswer(f"got the class {answer.__name__}: make a model of it, and train it. {self.accepts}")
+        try:
+            facts = self.measure(answer)
+        except NotAnAnswer as problem:
+            raise NotAnAnswer(f"{problem}\n  {self.accepts}") from None
+        report = self.report.format(**facts)
+        for mistake in self.mistakes:
+            if mistake.sign and mistake.sign(facts):
+                return Verdict(False, mistake.name, f"{typical(mistake)} {report}")
+        if self.passes(facts):
+            return Verdict(True, None, f"right. {report}")
+        return Verdict(False, None, f"not yet. {report}")
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `check` says. passed: True, False, or None for "not attempted yet"; mistake: its name, if it is known."""
+    """What `check` says.
+
+    passed: True, False, or None for "not attempted yet".
+    mistake: its name, if it is known.
+    message: the same in words; the verdict displays itself as this.
+    arguments: the smallest arguments that show that the answer is wrong, name -> value, to try it on; None where there
+        are none.
+    """
 
     passed: bool | None
     mistake: str | None
     message: str
+    arguments: dict[str, Any] | None = field(default=None, compare=False)
 
     def __repr__(self):
         return self.message
@@ -66,45 +158,73 @@ class NotAttempted(Exception):
 
 
 class NotAnAnswer(Exception):
-    """The answer is of the wrong kind; the message says what is asked for."""
+    """The answer cannot be compared: it is of the wrong kind, or raises; the message says what is the matter."""
+
+    arguments: dict[str, Any] | None = None  # on which it happened
 
 
 def mark(number: str, exercise: Exercise, answer) -> Verdict:
-    """Mark one answer: not attempted, right, a known mistake, or wrong with the smallest input that shows it."""
-    trials = _trials(exercise)
+    """Mark one answer; whatever it does, except for Ctrl-C, becomes a verdict."""
     try:
-        _check_kind(answer, exercise)
-        results = [_run(answer, trial) for trial in trials]
+        if answer is None or answer is ...:
+            raise NotAttempted()
+        verdict = exercise.judge(answer)
     except NotAttempted as stub:
         return Verdict(None, None, f"… Exercise {number}: not attempted yet{stub}.")
     except NotAnAnswer as problem:
-        return Verdict(False, None, f"✗ Exercise {number}: {problem}")
-    except Exception as error:  # whatever the student's code raises is an answer to report, not ours to pass on
-        return Verdict(False, None, f"✗ Exercise {number}: {_short(error, answer)}")
-    expected = [_run(exercise.reference, trial) for trial in trials]
-    wrong = [i for i in range(len(trials)) if not _equal(results[i], expected[i], exercise.rtol)]
-    if not wrong:
-        tried = f" ({len(trials)} random inputs, in float32 and float64)" if exercise.inputs else ""
-        return Verdict(True, None, f"✓ Exercise {number}: right{tried}.")
-    shown = [
-        name
-        for name, sign in exercise.signs.items()
-        if all(_shows(sign, trial, result) for trial, result in zip(trials, results, strict=True))
-    ]
-    for name, mistake in exercise.mistakes.items():
-        if name in shown or _matches(mistake, trials, results, expected, exercise.rtol):
-            why = f"A typical mistake: {name}. {exercise.why[name]}"
-            return Verdict(False, name, f"✗ Exercise {number}: not yet. {why}")
-    smallest = wrong[0]  # the trials grow
-    if not _repeats(answer, trials[smallest], results[smallest]):
-        return Verdict(
-            False,
-            None,
-            f"✗ Exercise {number}: two calls with the same arguments gave different results: "
-            "your function draws random numbers of its own, or keeps something from call to call.",
+        verdict = Verdict(False, None, str(problem), problem.arguments)
+    except Exception as error:  # an object with a mind of its own
+        verdict = Verdict(False, None, f"your answer cannot be marked: {type(error).__name__} while comparing it.")
+    message = f"{'✓' if verdict else '✗'} Exercise {number}: {verdict.message or 'right.'}"
+    return Verdict(verdict.passed, verdict.mistake, message, verdict.arguments)
+
+
+def typical(mistake: Mistake) -> str:
+    return f"not yet. A typical mistake: {mistake.name}. {mistake.why}"
+
+
+# --- calling the student's code --------------------------------------------------------------------------------------
+
+
+def call(answer, *arguments):
+    """What the student's function returns. Raises NotAttempted for a stub, NotAnAnswer for whatever it raises."""
+    try:
+        result = answer(*arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit, too
+        if _is_to_do(error):
+            raise NotAttempted() from None
+        raise NotAnAnswer(_short(error)) from None
+    if result is None or result is ...:
+        raise NotAttempted("" if _is_stub(answer) else " (your function returns nothing: is the `return` missing?)")
+    return result
+
+
+def run(answer, trial: tuple) -> Tensor:
+    """The result on one trial, as float64. The answer may change its arguments: they are copies."""
+    copies = tuple(a.clone() if isinstance(a, Tensor) else a for a in trial)
+    return as_numbers(call(answer, *copies) if callable(answer) else answer)
+
+
+def as_numbers(result) -> Tensor:
+    """A number, a list, an array or a tensor as float64, on the CPU. Raises NotAnAnswer for anything else."""
+    if isinstance(result, tuple) and hasattr(result, "indices"):
+        raise NotAnAnswer(
+            "your function returns a pair (values, indices), as torch's min, max and sort do along an axis. Take the "
+            "one you need: `.values` or `.indices`, or use amin, amax, argmin or argmax."
         )
-    facts = _counterexample(exercise, trials[smallest], results[smallest], expected[smallest])
-    return Verdict(False, None, f"✗ Exercise {number}: not yet. {facts}")
+    try:
+        if getattr(getattr(result, "dtype", None), "is_complex", False):
+            raise NotAnAnswer("the result is complex; a real one is asked (eigvalsh, say, instead of eigvals).")
+        tensor = to_tensor(result)
+        return torch.from_numpy(np.array(tensor.numpy(force=True)))  # an ordinary tensor, or it fails here
+    except NotAnAnswer:
+        raise
+    except Exception:
+        raise NotAnAnswer(
+            f"the result must be a number, an array or an ordinary dense tensor; got {_brief(result)}."
+        ) from None
 
 
 def _trials(exercise: Exercise) -> list[tuple]:
@@ -120,38 +240,34 @@ def _trials(exercise: Exercise) -> list[tuple]:
     ]
 
 
-def _check_kind(answer, exercise: Exercise) -> None:
-    if answer is None or answer is ...:
-        raise NotAttempted()
-    if exercise.inputs and not callable(answer):
-        raise NotAnAnswer(f"it asks for a function; got {_brief(answer)}. Give the function, without calling it.")
-
-
-def _run(answer, trial: tuple) -> Tensor:
-    """The result on one trial, as float64. The answer may change its arguments: they are copies."""
-    copies = tuple(a.clone() if isinstance(a, Tensor) else a for a in trial)
+def _results(exercise: Exercise, answer, trials: list[tuple]) -> list[Tensor]:
+    results = []
     try:
-        result = answer(*copies) if callable(answer) else answer
-    except NotImplementedError as error:
-        line = traceback.extract_tb(error.__traceback__)[-1].line
-        if not line or "raise" in line:  # a stub's own, and not an operation's
-            raise NotAttempted() from None
+        for trial in trials:
+            results.append(run(answer, trial))
+    except NotAnAnswer as problem:
+        problem.arguments = exercise.named(trials[len(results)]) or None
         raise
-    if result is None or result is ...:
-        raise NotAttempted("" if _is_stub(answer) else " (your function returns nothing: is the `return` missing?)")
-    if getattr(getattr(result, "dtype", None), "is_complex", False):
-        raise NotAnAnswer("the result is complex; a real one is asked (eigvalsh, say, instead of eigvals).")
-    tensor = to_tensor(result)
-    if tensor is None:
-        raise NotAnAnswer(f"the result must be a number, an array or a tensor; got {_brief(result)}.")
-    return tensor
+    return results
+
+
+def _is_to_do(error: BaseException) -> bool:
+    """Whether it is a stub's own `raise NotImplementedError`, and not an operation's."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    own = not last.filename.startswith(LIBRARIES) and (not last.line or "raise" in last.line)
+    return isinstance(error, NotImplementedError) and own
 
 
 def _is_stub(answer) -> bool:
     """Whether a function's body is only `...`, `pass`, a docstring or nothing: it computes nothing at all."""
-    code = getattr(answer, "__code__", None)
+    if isinstance(answer, functools.partial):
+        answer = answer.func
+    code = getattr(inspect.unwrap(answer), "__code__", None)  # under its decorators
     idle = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}
     return code is None or all(instruction.opname in idle for instruction in dis.get_instructions(code))
+
+
+# --- comparing -------------------------------------------------------------------------------------------------------
 
 
 def _equal(got: Tensor, want: Tensor, rtol: float, least_scale: float = 0.0) -> bool:
@@ -168,46 +284,51 @@ def _scale(tensor: Tensor) -> float:
 
 def _repeats(answer, trial, result) -> bool:
     try:
-        return _equal(_run(answer, trial), result, 1e-12)
-    except Exception:
+        return _equal(run(answer, trial), result, 1e-12)
+    except (NotAttempted, NotAnAnswer):
         return False
 
 
-def _shows(sign, trial, result) -> bool:
+def _shows(mistake: Mistake, trials, results) -> bool:
+    """Whether the mistake has a sign, and every trial shows it."""
     try:
-        return bool(sign(*trial, result))
+        return mistake.sign is not None and all(
+            mistake.sign(*trial, result) for trial, result in zip(trials, results, strict=True)
+        )
     except Exception:  # a result of another shape
         return False
 
 
-def _matches(mistake, trials, results, expected, rtol) -> bool:
+def _matches(mistake: Mistake, trials, results, expected, rtol) -> bool:
     """Whether the results are those of the mistake. A mistake may happen to give nearly 0, a difference of two numbers
     of which float32 leaves few digits: there the tolerance is that of the expected result."""
     try:
         return all(
-            _equal(got, _run(mistake, trial), rtol, least_scale=_scale(right))
+            _equal(got, run(mistake.answer, trial), rtol, least_scale=_scale(right))
             for trial, got, right in zip(trials, results, expected, strict=True)
         )
-    except Exception:  # a mistake that cannot run on these inputs is not the student's
+    except (NotAttempted, NotAnAnswer):  # a mistake that cannot run on these inputs is not the student's
         return False
 
 
-def _counterexample(exercise: Exercise, trial: tuple, got: Tensor, want: Tensor) -> str:
-    if not trial:
+# --- saying it -------------------------------------------------------------------------------------------------------
+
+
+def _counterexample(arguments: dict[str, Any] | None, got: Tensor, want: Tensor) -> str:
+    if not arguments:
         direction = ": it is larger" if want.sum() > got.sum() else ": it is smaller" if want.sum() < got.sum() else ""
         return f"{_brief(got)} is not the number{direction}."
-    single = " (in float32)" if any(isinstance(a, Tensor) and a.dtype == torch.float32 for a in trial) else ""
-    arguments = zip(inspect.signature(exercise.reference).parameters, map(_brief, trial), strict=True)
-    return (
-        f"The smallest input that shows it{single}: {', '.join(f'{name} = {value}' for name, value in arguments)}. "
-        f"{_difference(got, want)}"
-    )
+    single = " (in float32)" if any(getattr(a, "dtype", None) == torch.float32 for a in arguments.values()) else ""
+    shown = ", ".join(f"{name} = {_brief(value)}" for name, value in arguments.items())
+    whole = all(_is_small(value) for value in arguments.values())
+    rest = "" if whole else " To try it: verdict = check(…) keeps all of it in `verdict.arguments`."
+    return f"The smallest input that shows it{single}: {shown}. {_difference(got, want)}{rest}"
 
 
 def _difference(got: Tensor, want: Tensor) -> str:
     """Both results, or of large ones of the same shape the entry where they differ most."""
     same = got.squeeze().shape == want.squeeze().shape
-    if same and want.numel() > LARGEST_SHOWN:
+    if same and not _is_small(want):
         got = got.reshape(want.shape)
         at = _furthest_off(got, want)
         return f"Your result, {_brief(got)}, is furthest off at {at}: {got[*at]:.6g} instead of {want[*at]:.6g}."
@@ -224,38 +345,43 @@ def _furthest_off(got: Tensor, want: Tensor) -> list[int]:
 
 def _shape(tensor: Tensor) -> str:
     """The shape, where `_brief` does not tell it."""
-    return f" of shape {tuple(tensor.shape)}" if tensor.numel() <= LARGEST_SHOWN else ""
+    return f" of shape {tuple(tensor.shape)}" if _is_small(tensor) else ""
+
+
+def _is_small(value) -> bool:
+    """Whether `_brief` shows all of it."""
+    return value.numel() <= LARGEST_SHOWN if isinstance(value, Tensor) else isinstance(value, int | float)
 
 
 def _brief(value) -> str:
+    try:
+        return _described(value)
+    except Exception:  # some tensors have no numbers to show, and an object's repr may fail
+        return f"an object of type {type(value).__name__}"
+
+
+def _described(value) -> str:
     if isinstance(value, Tensor):
-        if value.numel() > LARGEST_SHOWN:
-            return "a tensor of shape " + str(tuple(value.shape))
-        if not value.is_floating_point():
-            return str(value.tolist())
-        numbers = value.double().round(decimals=4).tolist()
-        return f"{numbers:g}" if value.dim() == 0 else str(numbers)
+        return _rounded(value.tolist()) if _is_small(value) else f"a tensor of shape {tuple(value.shape)}"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return _rounded(value)
     if inspect.isfunction(value):
         return f"the function {value.__name__}"
     return repr(value) if len(repr(value)) < 60 else f"an object of type {type(value).__name__}"
 
 
-def _short(error: Exception, answer) -> str:
-    """The exception in a line or two, with the student's own line: the last in the cell that holds the answer."""
-    message = f"your code raised {type(error).__name__}: {str(error).partition(chr(10))[0] or 'no message'}"
-    own = _own_frames(error, answer)
-    if not own:
-        return message
-    line = linecache.getline(own[-1].filename, own[-1].lineno).strip()
-    return f"{message}\n  line {own[-1].lineno}: {line}" if line else message
+def _rounded(value) -> str:
+    """Nested lists of numbers, with six digits."""
+    return f"[{', '.join(map(_rounded, value))}]" if isinstance(value, list) else f"{value:.6g}"
 
 
-def _own_frames(error: Exception, answer) -> list:
-    """The part of the traceback that lies in the file or cell where the answer is written."""
-    while isinstance(answer, functools.partial):
-        answer = answer.func
-    function = answer if hasattr(answer, "__code__") else getattr(type(answer), "__call__", None)  # noqa: B004
-    file = getattr(getattr(function, "__code__", None), "co_filename", None)
-    return [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+def _short(error: BaseException) -> str:
+    """The exception in a line or two, with the student's own line: the last that is of no library."""
+    try:
+        text = str(error).partition("\n")[0]
+    except Exception:
+        text = ""
+    message = f"your code raised {type(error).__name__}: {text or 'no message'}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if frame.line and not frame.filename.startswith(LIBRARIES)]
+    return f"{message}\n  line {own[-1].lineno}: {own[-1].line}" if own else message

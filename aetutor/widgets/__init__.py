@@ -1,15 +1,15 @@
-"""Widgets of core ipywidgets (7.7.1 and later): a slider moves, the model computes, the picture follows.
+"""Widgets of core ipywidgets (7.7.1 and later): a control moves, the model computes, the picture follows.
 
-Each explorer is a box to display. `pictures(…)` and `readout_text(…)` compute what it shows for given settings, so that
-a test, or a static figure, can ask for the same. Each move of a control runs the models once.
+Each explorer is a box to display. `pictures(…)`, `captions(…)` and `readout_text(…)` compute what it shows for given
+settings, so that a test, or a static figure, can ask for the same. Each move of a control runs the models once.
 """
 
-from aetutor.widgets.base import PIXEL, Explorer, png
+from aetutor.widgets.base import SIDE, Explorer, png
 from aetutor.widgets.images import BottleneckExplorer, DrawPad, NoiseExplorer, restore
 from aetutor.widgets.latent import LatentExplorer, LikelihoodExplorer, PosteriorExplorer, StyleExplorer
 
 __all__ = [
-    "PIXEL",
+    "SIDE",
     "BottleneckExplorer",
     "DrawPad",
     "Explorer",

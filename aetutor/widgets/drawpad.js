@@ -86,7 +86,7 @@ function render({ model, el }) {
   recall();
   model.on("change:value", recall);
   const box = document.createElement("div");
-  Object.assign(box.style, { display: "flex", alignItems: "flex-start", gap: "8px", margin: "2px" });
+  Object.assign(box.style, { display: "flex", flexWrap: "wrap", alignItems: "flex-start", gap: "8px", margin: "2px" });
   box.append(canvas, clear);
   el.append(box);
 }

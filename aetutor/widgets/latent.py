@@ -1,82 +1,87 @@
-"""Explorers of variational autoencoders: the latent plane, a posterior and its guess, the likelihoods, the style."""
+"""Explorers of variational autoencoders: the latent plane, the posteriors p and q, the likelihoods, the style."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import ipywidgets
-import numpy as np
 import torch
 from torch import Tensor
 
 from aetutor.evidence import Evidence, log_joint, log_px_quadrature
-from aetutor.plots import code_map, density, tile
+from aetutor.plots import code_map, density
 from aetutor.widgets.base import Explorer
+from aetutor.widgets.controls import Thumbnails, names, slider
+from aetutor.widgets.images import called, check_images
 
-SIDE = 280  # pixels along each side of the map of codes
-POINTS = 48  # along each side of a posterior's picture
-ZOOM = 3  # screen pixels along each side of a pixel, in the picture of all classes
+MAP_SIDE = 280  # screen pixels along each side of the map of codes
+POINTS = 42  # codes along each side of a posterior's picture: each takes four screen pixels, an MNIST pixel six
+WIDE_SIDE = 168  # of pictures whose title or number is long
+IMAGE_SIDE, CLASS_SIDE = 224, 84  # of the style explorer: the image is as high as two rows of classes
 
 
 class LatentExplorer(Explorer):
     """Move a code over the plane: what it decodes to, and where it lies among the codes of images.
 
+    Controls: a slider for each of z_1 and z_2. Beneath the pictures stand p(z), and which image's code is the nearest.
+
     Args:
         model: a `VAE` with two latent dimensions.
         x, y: images (N, C, H, W) and their labels (N,), to be drawn on the map at the means of their q(z|x).
-        reach: the sliders and the map go from -reach to reach.
+        reach: sliders and the map go from -reach to reach.
 
     Raises ValueError for a model with other than two dimensions, or without images.
     """
 
     def __init__(self, model, x: Tensor, y: Tensor, reach: float = 3.0):
-        _check(model, x, y)
+        _check_plane(model, x, y)
         with torch.no_grad():
             self.codes = model.encode(x).mean
         self.model, self.labels, self.reach = model, y, reach
-        self.map = code_map(self.codes, y, reach, SIDE)
-        super().__init__(
-            {
-                name: ipywidgets.FloatSlider(0.0, min=-reach, max=reach, step=0.1, description=name)
-                for name in ("z1", "z2")
-            },
-            ["decoded", "test codes, and yours"],
-        )
+        self.map = code_map(self.codes, y, reach, MAP_SIDE)
+        sliders = {name: slider(-reach, reach, 0.0, 0.1, name) for name in ("z1", "z2")}
+        super().__init__(sliders, {"decoded": MAP_SIDE, "test codes, and yours": MAP_SIDE})
 
     @torch.no_grad()
     def pictures(self, z1: float, z2: float) -> dict[str, Tensor]:
         """name -> (C, H, W): the mean of p(x|z), and the map with a cross at z."""
         codes_map = self.map.clone()
-        column, row = (round((1 + sign * z / self.reach) / 2 * (SIDE - 1)) for sign, z in ((1, z1), (-1, z2)))
+        column, row = (round((1 + sign * z / self.reach) / 2 * (MAP_SIDE - 1)) for sign, z in ((1, z1), (-1, z2)))
         codes_map[:, row], codes_map[:, :, column] = 0.0, 0.0
         return {"decoded": self.model.decode(self._code(z1, z2)).mean, "test codes, and yours": codes_map}
 
-    def readout_text(self, pictures: dict[str, Tensor], z1: float, z2: float) -> str:
-        """p(z), and the nearest code on the map."""
+    def captions(self, pictures: dict[str, Tensor], z1: float, z2: float) -> dict[str, str]:
+        """The prior's density p(z) beneath what z decodes to; beneath the map the nearest code on it."""
         z = self._code(z1, z2)
         distance, nearest = (self.codes - z).norm(dim=1).min(0)
-        density = self.model.prior().log_prob(z).exp()
-        return (
-            f"z = ({z1:.1f}, {z2:.1f}): p(z) = {density:.4f}. The nearest test code is that of a "
-            f"{self.labels[nearest]}, {distance:.2f} away."
-        )
+        return {
+            "decoded": f"p(z) = {self.model.prior().log_prob(z).exp():.4f}",
+            "test codes, and yours": f"nearest: a {self.labels[nearest]}, {distance:.2f} away",
+        }
+
+    def readout_text(self, pictures: dict[str, Tensor], z1: float, z2: float) -> str:
+        """z, and what the map shows."""
+        return f"z = ({z1:.1f}, {z2:.1f}): the cross on the map, among the codes of {len(self.codes)} images."
 
     def _code(self, z1, z2):
         return self.codes.new_tensor([z1, z2])
 
 
 class PosteriorExplorer(Explorer):
-    """Pick an image: its true posterior p(z|x) beside the encoder's guess q(z|x), log p(x), ELBO and gap.
+    """Choose an image: its posterior p(z|x) beside the encoder's approximation q(z|x), log p(x), ELBO and gap.
+
+    Control: the image by its thumbnail. Beneath p(z|x) stands log p(x), beneath q(z|x) the ELBO.
 
     Args:
         model: a `VAE` with two latent dimensions.
         x, y: images (N, C, H, W) and their labels (N,).
         evidence: what `log_px_quadrature` gives for these images; without it, it is computed here, once.
 
-    Both pictures show the same square, large enough for posterior and guess, each as bright as its own peak. Raises
-    ValueError for a model with other than two dimensions, without images, or evidence of another number of images.
+    Both pictures show the same square, large enough for p and q, each as bright as its own peak. Raises ValueError for
+    a model with other than two dimensions, without images, or evidence of another number of images.
     """
 
     def __init__(self, model, x: Tensor, y: Tensor, evidence: Evidence | None = None):
-        _check(model, x, y)
+        _check_plane(model, x, y)
         self.model, self.choices, self.labels = model, x, y
         self.exact = evidence or log_px_quadrature(model, x)
         if len(self.exact.log_px) != len(x):
@@ -84,22 +89,20 @@ class PosteriorExplorer(Explorer):
         with torch.no_grad():
             self.q_z = model.encode(x).base_dist
         self.centre, self.half_side = _windows(model, x, self.q_z)
-        super().__init__(
-            {"image": ipywidgets.IntSlider(0, 0, len(x) - 1, description="image")},
-            ["image", "reconstruction", "posterior p(z|x)", "guess q(z|x)"],
-        )
+        pictures = ["image", "reconstruction", "posterior p(z|x)", "encoder's q(z|x)"]
+        super().__init__({"image": Thumbnails(x, y)}, dict.fromkeys(pictures, WIDE_SIDE))
 
     @torch.no_grad()
     def pictures(self, image: int) -> dict[str, Tensor]:
-        """name -> (C, H, W): the image, its reconstruction; posterior and guess over the square, z_1 to the right."""
+        """name -> (C, H, W): the image, its reconstruction; p(z|x) and q(z|x) over the square, z_1 to the right."""
         x, q_z = self.choices[image : image + 1], self.q_z
         z, _ = self.square(image)
-        guess = -((z - q_z.loc[image]) / q_z.scale[image]).square().sum(1) / 2
+        log_q = -((z - q_z.loc[image]) / q_z.scale[image]).square().sum(1) / 2
         return {
             "image": x[0],
             "reconstruction": self.model.reconstruct(x)[0],
             "posterior p(z|x)": _shades(log_joint(self.model, x, z)[0]),
-            "guess q(z|x)": _shades(guess),
+            "encoder's q(z|x)": _shades(log_q),
         }
 
     def square(self, image: int, points: int = POINTS) -> tuple[Tensor, tuple[float, float, float, float]]:
@@ -111,48 +114,56 @@ class PosteriorExplorer(Explorer):
 
     @torch.no_grad()
     def plot(self, image: int, ax=None):
-        """The same as a static figure: the posterior in shades, the guess as ellipses; returns the matplotlib Axes."""
+        """The same as a static figure: the posterior in shades, q(z|x) as ellipses; returns the matplotlib Axes."""
         z, square = self.square(image, 120)
         log_density = log_joint(self.model, self.choices[image : image + 1], z).view(120, 120)
         ax = density(log_density, square, self.q_z.loc[image], self.q_z.scale[image], ax)
         ax.set_title(f"a {self.labels[image]}, gap {self.exact.log_px[image] - self.exact.elbo[image]:.1f} nats")
         return ax
 
+    def captions(self, pictures: dict[str, Tensor], image: int) -> dict[str, str]:
+        """What the image is, its reconstruction's squared error, log p(x) and the ELBO."""
+        error = (pictures["image"] - pictures["reconstruction"]).square().sum()
+        return {
+            "image": called(image, self.labels),
+            "reconstruction": f"squared error {error:.1f}",
+            "posterior p(z|x)": f"log p(x) = {self.exact.log_px[image]:.2f} nats",
+            "encoder's q(z|x)": f"ELBO = {self.exact.elbo[image]:.2f} nats",
+        }
+
     def readout_text(self, pictures: dict[str, Tensor], image: int) -> str:
-        """log p(x), the ELBO and the gap between them; where the square lies."""
-        log_px, bound = self.exact.log_px[image].item(), self.exact.elbo[image].item()
+        """The gap, and where the square lies."""
+        gap = self.exact.log_px[image] - self.exact.elbo[image]
         (z1, z2), side = self.centre[image].tolist(), 2 * self.half_side[image].item()
         return (
-            f"Image {image}, a {self.labels[image]}: log p(x) = {log_px:.2f}, ELBO = {bound:.2f}, gap "
-            f"{log_px - bound:.2f} nats. The square is {side:.2f} wide, around ({z1:.2f}, {z2:.2f})."
+            f"Gap: log p(x) − ELBO = {gap:.2f} nats. Both squares are {side:.2f} wide, around ({z1:.2f}, {z2:.2f}) in "
+            "the plane of codes."
         )
 
 
 class LikelihoodExplorer(Explorer):
     """Choose a likelihood and an image: the mean of p(x|z), a sample from it, and the β that its σ amounts to.
 
+    Controls: the image by its thumbnail; the likelihood as a row of buttons. Beneath mean and sample stands their mean
+    squared error.
+
     Args:
         models: name -> a trained `VAE`.
         x: images (N, C, H, W) that all of them take.
+        y: their labels (N,), to be shown with them.
 
     z is the mean of q(z|x); an image's sample is drawn with the same random numbers each time. Raises ValueError
-    without models or images.
+    without models or images, and for labels of another number.
     """
 
-    def __init__(self, models: Mapping[str, torch.nn.Module], x: Tensor):
-        if not models or len(x) == 0 or not x.is_floating_point():
-            raise ValueError(
-                f"The explorer needs one model or more, and one float image or more; got {len(models)} "
-                f"models and {len(x)} images in {x.dtype}."
-            )
-        self.models, self.choices = models, x
-        wide = ipywidgets.Layout(width="420px")
+    def __init__(self, models: Mapping[str, torch.nn.Module], x: Tensor, y: Tensor | None = None):
+        if not models:
+            raise ValueError("The explorer needs one model or more; got none.")
+        check_images(x, y)
+        self.models, self.choices, self.labels = models, x, y
         super().__init__(
-            {
-                "likelihood": ipywidgets.SelectionSlider(options=list(models), description="likelihood", layout=wide),
-                "image": ipywidgets.IntSlider(0, 0, len(x) - 1, description="image"),
-            },
-            ["image", "mean of p(x|z)", "sample from p(x|z)"],
+            {"image": Thumbnails(x, y), "likelihood": names(models, "likelihood")},
+            dict.fromkeys(["image", "mean of p(x|z)", "sample from p(x|z)"], WIDE_SIDE),
         )
 
     @torch.no_grad()
@@ -165,19 +176,23 @@ class LikelihoodExplorer(Explorer):
             sample = p_x.sample()
         return {"image": x, "mean of p(x|z)": p_x.mean, "sample from p(x|z)": sample}
 
+    def captions(self, pictures: dict[str, Tensor], likelihood: str, image: int) -> dict[str, str]:
+        """What the image is, and the mean squared errors of mean and sample."""
+        errors = {name: (pictures["image"] - pictures[name]).square().mean() for name in pictures if name != "image"}
+        return {"image": called(image, self.labels)} | {name: f"MSE {error:.4f}" for name, error in errors.items()}
+
     def readout_text(self, pictures: dict[str, Tensor], likelihood: str, image: int) -> str:
-        """The likelihood's σ and β = σ², and the mean squared errors of mean and sample."""
+        """The likelihood's σ and β = σ²."""
         sigma = self.models[likelihood].sigma
         implied = f"σ = {sigma:.3f}, implied β = σ² = {sigma**2:.4f}" if sigma else "no single σ, so no implied β"
-        mean, sample = ((pictures["image"] - picture).square().mean() for picture in list(pictures.values())[1:])
-        return (
-            f"{likelihood}, image {image}: {implied}. Mean squared error of a pixel: {mean:.4f} by the mean, "
-            f"{sample:.4f} by the sample."
-        )
+        return f"{likelihood}: {implied}. MSE is the mean squared error of a pixel."
 
 
 class StyleExplorer(Explorer):
-    """Pick a digit: its style z, the mean of q(z|x, y), drawn in every class; then move z away from there.
+    """Choose a digit: its style z, the mean of q(z|x, y), drawn in every class; then move z away from there.
+
+    Controls: the image by its thumbnail; two sliders, which move two coordinates of z. Beneath the class y stands
+    log p(x|z, y): how probable z and y make the image.
 
     Args:
         model: a `CVAE` with two latent dimensions or more.
@@ -202,13 +217,15 @@ class StyleExplorer(Explorer):
         self.model, self.choices, self.labels = model, x, y
         self.axes = sorted(self.styles.var(0, correction=0).topk(2).indices.tolist())
         sliders = {
-            name: ipywidgets.FloatSlider(0.0, min=-reach, max=reach, step=0.1, description=f"add to z{axis + 1}")
+            name: slider(-reach, reach, 0.0, 0.1, f"add to z{axis + 1}")
             for name, axis in zip(("first", "second"), self.axes, strict=True)
         }
-        super().__init__(
-            {"image": ipywidgets.IntSlider(0, 0, len(x) - 1, description="image"), **sliders},
-            ["image", "its style in every class"],
-        )
+        self.p_x = lru_cache(1)(self._p_x)  # pictures and captions need the same
+        sides = {"image": IMAGE_SIDE} | dict.fromkeys(map(str, range(model.num_classes)), CLASS_SIDE)
+        super().__init__({"image": Thumbnails(x, y), **sliders}, sides)
+        image, *classes = self.panels.children
+        five_in_a_row = {"flex_flow": "row wrap", "max_width": f"{5 * (CLASS_SIDE + 24)}px"}
+        self.panels.children = image, ipywidgets.HBox(classes, layout=five_in_a_row)
 
     def style(self, image: int, first: float = 0.0, second: float = 0.0) -> Tensor:
         """z, `(K,)`: the style of an image, moved."""
@@ -216,27 +233,32 @@ class StyleExplorer(Explorer):
         z[self.axes] += z.new_tensor([first, second])
         return z
 
-    @torch.no_grad()
     def pictures(self, image: int, first: float = 0.0, second: float = 0.0) -> dict[str, Tensor]:
-        """name -> (C, H, W): the image, and the means of p(x|z, y) for all labels y, five in a row."""
-        classes = torch.arange(self.model.num_classes, device=self.styles.device)
-        p_x = self.model.decode(self.style(image, first, second).expand(len(classes), -1), classes)
-        panel = torch.from_numpy(np.atleast_3d(tile(p_x.mean, 5))).permute(2, 0, 1)
-        return {
-            "image": self.choices[image],
-            "its style in every class": panel.repeat_interleave(ZOOM, 1).repeat_interleave(ZOOM, 2),
-        }
+        """name -> (C, H, W): the image, and for each label y, by its number, the mean of p(x|z, y)."""
+        means = self.p_x(image, first, second).mean
+        return {"image": self.choices[image]} | {str(label): mean for label, mean in enumerate(means)}
+
+    def captions(
+        self, pictures: dict[str, Tensor], image: int, first: float = 0.0, second: float = 0.0
+    ) -> dict[str, str]:
+        """What the image is, and beneath each class log p(x|z, y)."""
+        log_px_z = self.p_x(image, first, second).log_prob(self.choices[image])
+        return {"image": called(image, self.labels)} | {str(y): f"{value:.1f}" for y, value in enumerate(log_px_z)}
+
+    def readout_text(self, pictures: dict[str, Tensor], image: int, first: float = 0.0, second: float = 0.0) -> str:
+        """The two coordinates of z, and what stands beneath the classes."""
+        z = self.style(image, first, second)
+        places = ", ".join(f"z{axis + 1} = {z[axis]:.2f}" for axis in self.axes)
+        return f"{places}. Beneath each class y: log p(x|z, y) of the image, in nats."
 
     @torch.no_grad()
-    def readout_text(self, pictures: dict[str, Tensor], image: int, first: float = 0.0, second: float = 0.0) -> str:
-        """The two coordinates, and how probable z makes the image under its own label."""
-        z, y = self.style(image, first, second), self.labels[image]
-        places = ", ".join(f"z{axis + 1} = {z[axis]:.2f}" for axis in self.axes)
-        log_px_z = self.model.decode(z, y).log_prob(self.choices[image])
-        return f"Image {image}, a {y}: {places}. Under its own label log p(x|z, y) = {log_px_z:.1f} nats."
+    def _p_x(self, image, first, second):
+        """p(x|z, y) for all labels y, as one distribution over images `(num_classes, C, H, W)`."""
+        classes = torch.arange(self.model.num_classes, device=self.styles.device)
+        return self.model.decode(self.style(image, first, second).expand(len(classes), -1), classes)
 
 
-def _check(model, x, y):
+def _check_plane(model, x, y):
     if model.latent_dim != 2 or len(x) == 0 or len(x) != len(y):
         raise ValueError(
             "The explorer needs a model with two latent dimensions, and images with a label each; got "
