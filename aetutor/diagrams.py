@@ -11,7 +11,8 @@ from torch import Tensor
 
 from aetutor.plots import CODE, DATA, DECODER, ENCODER, TRUTH, _array, _axes, tile
 
-SIDE = 1.5  # of an image; the canvas is 12 wide
+SIDE = 1.5  # of an image; the canvas is 12 wide, and all functions stand at height 2
+WIDTH = 7.4  # inches
 
 
 def autoencoder(x: Tensor, z: Tensor, x_hat: Tensor, ax: Axes | None = None) -> Axes:
@@ -47,23 +48,22 @@ def denoising(x: Tensor, x_tilde: Tensor, z: Tensor, x_hat: Tensor, ax: Axes | N
 
 def vae(x: Tensor, mu: Tensor, sigma: Tensor, x_hat: Tensor, ax: Axes | None = None) -> Axes:
     """x -> encoder -> mu, sigma `(K,)` -> z = mu + sigma·eps, eps random -> decoder -> x_hat, and the ELBO's terms."""
-    ax = _canvas(ax)
-    _vae_parts(ax, x, mu, sigma, x_hat)
+    ax = _canvas(ax, low=0.1, high=4.1)
+    _vae_parts(ax, x, mu, sigma, x_hat, top=4.0)
     return ax
 
 
 def cvae(x: Tensor, label: int, mu: Tensor, sigma: Tensor, x_hat: Tensor, ax: Axes | None = None) -> Axes:
     """As `vae`, with the one-hot vector e_y of the label entering at both places: beside the pixels, and beside z."""
-    ax = _canvas(ax)
-    _vae_parts(ax, x, mu, sigma, x_hat, top=4.75)
-    ax.set_ylim(0.0, 5.0)
+    ax = _canvas(ax, low=0.1, high=4.9)
+    _vae_parts(ax, x, mu, sigma, x_hat, top=4.8)
     for place, what in ((2.55, "beside the pixels"), (8.55, "beside $z$")):
         ax.text(place, 3.75, f"$e_y$, label {label}\n{what}", ha="center", va="center", color=TRUTH)
         _arrow(ax, (place, 3.4), (place, 2.75), colour=TRUTH)
     return ax
 
 
-def _vae_parts(ax: Axes, x: Tensor, mu: Tensor, sigma: Tensor, x_hat: Tensor, top: float = 4.0) -> None:
+def _vae_parts(ax: Axes, x: Tensor, mu: Tensor, sigma: Tensor, x_hat: Tensor, top: float) -> None:
     _image(ax, x, 0.8, "image $x$")
     _network(ax, 2.0, 3.8, "encoder\n$\\phi$", ENCODER)
     _code(ax, 5.0, mu, "", height=2.75)
@@ -82,26 +82,26 @@ def _vae_parts(ax: Axes, x: Tensor, mu: Tensor, sigma: Tensor, x_hat: Tensor, to
     _arrow(ax, (5.5, 1.25), (6.0, 1.7))
     _arrow(ax, (7.5, 2), (8.0, 2))
     _arrow(ax, (9.8, 2), (10.3, 2))
-    # the gradient's way back: from the decoder through z to mu and sigma, not to eps
-    for start, end, bend in (((7.9, 2.25), (5.6, 2.95), 0.25), ((7.9, 1.75), (5.6, 1.05), -0.25)):
-        path = FancyArrowPatch(
-            start,
-            end,
-            connectionstyle=f"arc3,rad={bend}",
-            arrowstyle="->",
-            mutation_scale=9,
-            color=TRUTH,
-            linewidth=0.9,
+    # the gradient's way back: from the decoder to z, and from there to mu and sigma, not to eps
+    for start, end, bend in (
+        ((8.0, 2.4), (7.1, 2.45), 0.3),
+        ((6.5, 2.45), (5.6, 2.95), 0.3),
+        ((6.5, 1.55), (5.6, 1.05), -0.3),
+    ):
+        path = f"arc3,rad={bend}"
+        ax.add_patch(
+            FancyArrowPatch(
+                start, end, connectionstyle=path, arrowstyle="->", mutation_scale=9, color=TRUTH, linewidth=0.9
+            )
         )
-        ax.add_patch(path)
-    ax.text(7.55, 2.95, "gradient", color=TRUTH, ha="center")
+    ax.text(6.8, 2.85, "gradient", color=TRUTH, ha="center")
     ax.text(5.0, 0.2, "KL to the prior", ha="center", va="center", color=ENCODER)
     _loss(ax, 11.1, 0.8, "reconstruction: $\\log p(x\\mid z)$", top)
 
 
-def _canvas(ax: Axes | None) -> Axes:
-    ax = ax or _axes(8.2, 3.1)
-    ax.set(xlim=(-0.1, 12.1), ylim=(0.0, 4.2), aspect="equal")
+def _canvas(ax: Axes | None, low: float = 0.95, high: float = 3.7) -> Axes:
+    ax = ax or _axes(WIDTH, WIDTH * (high - low + 0.4) / 12.2)
+    ax.set(xlim=(-0.1, 12.1), ylim=(low, high), aspect="equal")
     ax.set_axis_off()
     return ax
 
@@ -111,7 +111,6 @@ def _image(ax: Axes, image: Tensor, centre: float, name: str) -> None:
     extent = (centre - half, centre + half, 2 - half, 2 + half)
     ax.imshow(tile(image[None], 1), cmap="gray", vmin=0, vmax=1, extent=extent, interpolation="nearest")
     ax.text(centre, 2 - half - 0.12, name, ha="center", va="top", color=DATA)
-    ax.set(xlim=(-0.1, 12.1), ylim=(0.0, 4.2))  # imshow sets limits of its own
 
 
 def _network(ax: Axes, left: float, right: float, name: str, colour: str) -> None:
@@ -129,7 +128,7 @@ def _code(ax: Axes, centre: float, values: Tensor, name: str, height: float = 2.
     values = torch.as_tensor(_array(values)).flatten()[:16].float()
     largest = max(values.abs().max().item(), 1e-9)
     extent = (centre - 0.5, centre + 0.5, height - 0.22, height + 0.22)
-    ax.imshow(_array(values)[None], cmap="PuOr_r", vmin=-largest, vmax=largest, extent=extent, aspect="auto")
+    ax.imshow(_array(values)[None], cmap="PuOr_r", vmin=-largest, vmax=largest, extent=extent)
     ax.plot(
         [extent[0], extent[1], extent[1], extent[0], extent[0]],
         [extent[2], extent[2], extent[3], extent[3], extent[2]],
@@ -137,7 +136,6 @@ def _code(ax: Axes, centre: float, values: Tensor, name: str, height: float = 2.
         linewidth=1.5,
     )
     ax.text(centre, 2 - SIDE / 2 - 0.12, name, ha="center", va="top")
-    ax.set(xlim=(-0.1, 12.1), ylim=(0.0, 4.2), aspect="equal")
 
 
 def _arrow(

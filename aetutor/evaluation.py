@@ -63,14 +63,18 @@ def psnr_by_level(
     levels: Sequence[float],
     generator: torch.Generator | None = None,
 ) -> dict[str, list[float]]:
-    """name -> the mean PSNR in dB at each level: images x `(N, C, H, W)` spoilt by `kind`, and restored by each method.
+    """name -> the PSNR in dB at each level: images x `(N, C, H, W)` spoilt by `kind`, and restored by each method.
 
-    All methods see the same noisy images. The mean is inf as soon as one image comes back without any error. Raises
-    ValueError for an unknown kind, or a level that it does not take.
+    It is the PSNR of all images together, from the mean of their squared errors: a mean of decibels would be infinite
+    as soon as one image comes back without any error. All methods see the same noisy images. Raises ValueError for an
+    unknown kind, or a level that it does not take.
     """
     noisy = [corruption.of_kind(kind)(x, level, generator) for level in levels]
     return {
-        name: [psnr(x, f(x_tilde, kind, level)).mean().item() for x_tilde, level in zip(noisy, levels, strict=True)]
+        name: [
+            psnr(x.flatten()[None], f(x_tilde, kind, level).flatten()[None]).item()
+            for x_tilde, level in zip(noisy, levels, strict=True)
+        ]
         for name, f in methods.items()
     }
 

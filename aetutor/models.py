@@ -92,7 +92,7 @@ class Autoencoder(nn.Module):
         """Images `(count, C, H, W)` decoded from codes that are drawn from N(0, I), the means of p(x|z).
 
         A plain autoencoder's training does not make the codes of real images look like that: expect rubbish (notebook
-        01, section 9). Raises ValueError for a count that is no whole number.
+        01, section 7). Raises ValueError for a count that is no whole number.
         """
         return self.decode(self._standard_normal((whole_number("count", count, 0),), generator)).mean
 

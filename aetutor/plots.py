@@ -13,10 +13,11 @@ from types import MappingProxyType
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from matplotlib.patches import Ellipse, Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -47,9 +48,11 @@ DIGIT_COLOURS = [
 ]
 # what a colour stands for, in diagrams and where a line is one of these
 DATA, ENCODER, CODE, DECODER, TRUTH = "#4D4D4D", "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SIGNED = LinearSegmentedColormap.from_list("signed", ["#08306B", "#FFFFFF", "#E34A33"], N=257)  # 0.5 is white
 SCREEN = 96  # pixels of a screen to an inch of a figure: a figure 8 inches wide is shown 768 pixels wide
 TEXT = 9.5  # points, in every figure
 WIDEST = 8.6  # inches, of a row of panels
+THUMBNAIL = 14.4  # points, the height of an image that names a row or a column of a table
 GAP = 2  # pixels between two images of a grid
 
 
@@ -61,23 +64,21 @@ def show(ax, caption: str, alt: str) -> None:
     on the screen.
     """
     figure = ax.figure if isinstance(ax, Axes) else ax
-    for each in figure.axes:
-        _style(each)
-        _label_lines(each)
+    _finish(figure)
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=2 * SCREEN, bbox_inches="tight", facecolor="white")
     plt.close(figure)
-    _display(_few_colours(png), caption, alt)
+    _display(_few_colours(png), 2, caption, alt)
 
 
 def show_animation(axes: Sequence[Axes], caption: str, alt: str, seconds: float = 0.8) -> None:
     """As `show`, for Axes in figures of their own and of one size: a PNG that shows one after the other, endlessly.
 
-    Where only still pictures are shown, the first of them stands.
+    Where only still pictures are shown, the first of them stands. For the file's sake, the resolution is the screen's.
     """
     frames = []
     for ax in axes:
-        _style(ax)
+        _finish(ax.figure)
         png = io.BytesIO()
         ax.figure.savefig(png, format="png", dpi=SCREEN, facecolor="white")
         plt.close(ax.figure)
@@ -85,7 +86,13 @@ def show_animation(axes: Sequence[Axes], caption: str, alt: str, seconds: float 
     durations = [1000 * seconds] * (len(frames) - 1) + [3000 * seconds]
     png = io.BytesIO()
     frames[0].save(png, "png", save_all=True, append_images=frames[1:], duration=durations)
-    _display(png, caption, alt)
+    _display(png, 1, caption, alt)
+
+
+def _finish(figure: Figure) -> None:
+    for ax in figure.axes:
+        _style(ax)
+        _label_lines(ax)
 
 
 def _style(ax: Axes) -> None:
@@ -100,14 +107,19 @@ def _label_lines(ax: Axes) -> None:
     """The name of each line at its right end, in its colour, one above the other where two would collide."""
     lines = [line for line in ax.lines if line.get_gid() == "labelled"]
     ax.get_xlim(), ax.get_ylim()  # the limits are computed when they are asked for, and transData with them
-    to_axes = (ax.transData + ax.transAxes.inverted()).transform
-    heights = np.array([to_axes((line.get_xdata()[-1], line.get_ydata()[-1]))[1] for line in lines])
-    apart = (
-        1.35 * TEXT / 72 / (ax.get_position().height * ax.figure.get_figheight())
-    )  # a line of text, in axes' heights
+    heights = np.array([_height_at_the_end(line) for line in lines])
+    apart = 1.35 * TEXT / 72 / (ax.get_position().height * ax.figure.get_figheight())  # a line of text in Axes' heights
     for line, height in zip(lines, _spread(heights.clip(0, 1), apart), strict=True):
         name = f"× {line.get_label()}" if line.get_marker() == "x" else line.get_label()
         ax.text(1.02, height, name, color=line.get_color(), transform=ax.transAxes, va="center", fontsize=TEXT)
+
+
+def _height_at_the_end(line: Line2D) -> float:
+    """Where a line ends or leaves the Axes on the right: 0 is their lower edge, 1 their upper one."""
+    places = (line.axes.transData - line.axes.transAxes).transform(line.get_xydata())
+    x, y = places[np.isfinite(places).all(1)].T
+    order = np.argsort(x)
+    return np.interp(1, x[order], y[order])
 
 
 def _spread(heights: np.ndarray, apart: float) -> np.ndarray:
@@ -130,14 +142,15 @@ def _few_colours(png: io.BytesIO) -> io.BytesIO:
     pixels = np.asarray(picture)
     grey = (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all()
     small = io.BytesIO()
-    (picture.convert("L") if grey else picture.quantize(256)).save(small, "png", optimize=True)
+    (picture.convert("L") if grey else picture.quantize(256, kmeans=1)).save(small, "png", optimize=True)
     return small
 
 
-def _display(png: io.BytesIO, caption: str, alt: str) -> None:
+def _display(png: io.BytesIO, density: int, caption: str, alt: str) -> None:
+    """A picture with `density` pixels to a pixel of the screen, and its caption."""
     from IPython.display import Markdown, display
 
-    width = Image.open(png).width // 2
+    width = Image.open(png).width // density
     picture = {"image/png": png.getvalue(), "text/plain": f"Figure: {alt}"}
     display(picture, raw=True, metadata={"image/png": {"alt": alt, "width": width}})
     display(Markdown(f"*{caption}*\n\n<details><summary>Description</summary>\n\n{alt}\n\n</details>"))
@@ -194,15 +207,17 @@ def image_rows(
 
 
 def signed_rows(rows: Mapping[str, Tensor], ax: Axes | None = None) -> Axes:
-    """As `image_rows`, for images with both signs: red above 0, blue below, each image scaled by its largest entry."""
-    scaled = {}
+    """As `image_rows`, for images `(N, 1, H, W)` with both signs: 0 is white, red above it, blue below.
+
+    Each image is scaled by its largest entry.
+    """
+    coloured = {}
     for label, images in rows.items():
-        images = torch.as_tensor(_array(images))
-        scaled[label] = 0.5 + images / (2 * images.abs().amax((1, 2, 3), keepdim=True))
-    ax = image_rows(scaled, ax)
-    ax.images[0].set_cmap("RdBu_r")
-    ax.images[0].set_data(np.where(ax.images[0].get_array() == 1.0, 0.5, ax.images[0].get_array()))  # the gaps
-    return ax
+        images = torch.as_tensor(_array(images)).double()
+        largest = images.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-300)
+        colours = SIGNED((0.5 + images / (2 * largest)).squeeze(1).numpy())[..., :3]
+        coloured[label] = torch.from_numpy(colours).permute(0, 3, 1, 2)
+    return image_rows(coloured, ax)
 
 
 def curves(
@@ -244,7 +259,7 @@ def history(run, ax: Axes | None = None) -> Axes:
 def code_scatter(
     codes, labels, ax: Axes | None = None, title: str = "", reach: float | None = None, prior: bool = False
 ) -> Axes:
-    """Two-dimensional codes `(N, 2)` with their labels `(N,)`: dots, a colour for each class, its label in its midst.
+    """Two-dimensional codes `(N, 2)` with labels `(N,)`: dots, a colour for each class, its label where it is densest.
 
     `reach` fixes both axes to -reach … reach, so that several figures can be compared; `prior` draws the circles of
     N(0, I) at one and two standard deviations. Raises ValueError for codes of another number of dimensions, and labels
@@ -279,27 +294,25 @@ def code_map(codes, labels, reach: float, side: int) -> Tensor:
 
 
 def _draw_codes(codes, labels, ax: Axes, size: float) -> None:
-    """A dot for each code, `size` points² large; the label of each class at the median of its codes."""
+    """A dot for each code, `size` points² large; the label of each class where its codes are densest."""
     points, labels = _array(codes), _array(labels)
     if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
         raise ValueError(
             f"A map of codes takes two-dimensional codes (N, 2) and a label for each, (N,); got {points.shape} and "
             f"{labels.shape}{': choose two dimensions, as in codes[:, :2]' if points.shape[1:] > (2,) else ''}."
         )
-    halo = [patheffects.withStroke(linewidth=3, foreground="white")]
     for label in np.unique(labels).tolist():
         colour, of_class = DIGIT_COLOURS[int(label) % len(DIGIT_COLOURS)], points[labels == label]
         ax.scatter(*of_class.T, s=size, color=colour, alpha=0.75, linewidths=0)
-        ax.text(
-            *np.median(of_class, axis=0),
-            f"{label:g}",
-            color=colour,
-            weight="bold",
-            path_effects=halo,
-            ha="center",
-            va="center",
-            clip_on=True,
-        )
+        disc = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": colour, "linewidth": 1.8}
+        ax.text(*_densest(of_class), f"{label:g}", size=TEXT, bbox=disc, ha="center", va="center", clip_on=True)
+
+
+def _densest(points: np.ndarray) -> np.ndarray:
+    """The one of the points `(N, 2)` (of 300 at most) whose tenth neighbour is nearest: where a label stands best."""
+    some = points[:300]
+    distances = np.sort(np.linalg.norm(some[:, None] - some[None], axis=2), axis=1)
+    return some[distances[:, min(10, len(some) - 1)].argmin()]
 
 
 def manifold(images: Tensor, side: int, extent: tuple[float, float, float, float], ax: Axes | None = None) -> Axes:
@@ -352,7 +365,7 @@ def table_image(
 ) -> Axes:
     """A square table `(M, M)` of numbers 0 or larger as shades, 0 white.
 
-    `labels` name the rows and the columns: texts, or small images `(M, C, H, W)`.
+    `labels` name the rows and the columns: texts, or small images `(M, 1, H, W)`.
     """
     ax = ax or _axes(5.6, 5.4)
     ax.imshow(_array(table), cmap="Greys", vmin=0)
@@ -363,12 +376,13 @@ def table_image(
     ax.set_ylabel(ylabel, labelpad=18 if isinstance(labels, Tensor) else None)
     if isinstance(labels, Tensor):
         for i, image in enumerate(labels):
-            picture = np.kron(np.pad(tile(image[None], 1), 0), np.ones((7, 7)))
-            picture = np.pad(picture, 1, constant_values=0.6)
+            picture = np.pad(np.kron(tile(image[None], 1), np.ones((7, 7))), 1, constant_values=0.6)
             for place, side in (((i, -0.012), "x"), ((-0.012, i), "y")):
                 axes = ax.get_xaxis_transform() if side == "x" else ax.get_yaxis_transform()
                 alignment = (0.5, 1.0) if side == "x" else (1.0, 0.5)
-                thumbnail = OffsetImage(picture, zoom=0.9, cmap="gray", interpolation="nearest")
+                thumbnail = OffsetImage(
+                    picture, zoom=THUMBNAIL / len(picture), cmap="gray", norm=Normalize(0, 1), interpolation="nearest"
+                )
                 ax.add_artist(
                     AnnotationBbox(thumbnail, place, xycoords=axes, frameon=False, pad=0, box_alignment=alignment)
                 )
@@ -400,11 +414,13 @@ def score_field(
     ax.imshow(
         (log_q - log_q.max()).clamp(min=-12),
         cmap="Oranges",
+        vmin=-12,
+        vmax=8,  # the peak is no darker than the arrows
         origin="lower",
         extent=(left, right, bottom, top),
-        alpha=0.8,
     )
-    _quiver(places, 0.2 * torch.nn.functional.normalize(steps, dim=1) if unit else steps, ax)
+    length = 0.8 * (right - left) / len(places) ** 0.5  # a little less than the places of a grid are apart
+    _quiver(places, length * torch.nn.functional.normalize(steps, dim=1) if unit else steps, ax)
     ax.set(xticks=[], yticks=[])
     return ax
 
@@ -417,20 +433,25 @@ def _quiver(places: Tensor, steps: Tensor, ax: Axes) -> None:
 def evidence_bar(reconstruction: float, KL: float, gap: float, ax: Axes | None = None) -> Axes:
     """log p(x) = reconstruction − KL + gap, in nats, as three steps: to the ELBO, and from there to log p(x)."""
     ax = ax or _axes(6.4, 2.6)
-    bound = reconstruction - KL
+    bound, evidence = reconstruction - KL, reconstruction - KL + gap
     steps = [
         ("reconstruction", 0, reconstruction, DECODER),
         ("− KL", reconstruction, bound, ENCODER),
-        ("+ gap", bound, bound + gap, TRUTH),
+        ("+ gap", bound, evidence, TRUTH),
     ]
     for row, (_, start, end, colour) in enumerate(steps):
         ax.barh(-row, end - start, left=start, height=0.6, color=colour)
-    for value, name in ((bound, "ELBO"), (bound + gap, "$\\log p(x)$")):
+    for value, name, side in ((bound, "ELBO", "right"), (evidence, "$\\log p(x)$", "left")):
         ax.axvline(value, color="black", linewidth=0.8, linestyle=":")
-        ax.text(value, 0.75, f"{name} = {value:.1f}", ha="right" if name == "ELBO" else "left", va="bottom")
-    ax.set_yticks([0, -1, -2], [f"{name}: {end - start:+.1f}" for name, start, end, _ in steps])
+        aside = (4 if side == "left" else -4, 0)  # points
+        text = f"{name} = {value:.1f}".replace("-", "−")
+        ax.annotate(text, (value, 0.75), xytext=aside, textcoords="offset points", ha=side, va="bottom")
+    names = [f"{name}: {end - start:+.1f}".replace("-", "−") for name, start, end, _ in steps]
+    ax.set_yticks([0, -1, -2], names)
     ax.tick_params(axis="y", length=0)
-    ax.set(ylim=(-2.5, 1.3), xlabel="nats", xlim=(bound - KL - gap, bound + 2 * (KL + gap)))
+    ends = (0, reconstruction, bound, evidence)
+    reach = max(ends) - min(ends)
+    ax.set(ylim=(-2.5, 1.3), xlabel="nats", xlim=(min(ends) - 0.3 * reach, max(ends) + 0.03 * reach))
     return ax
 
 

@@ -245,6 +245,7 @@ def area_of(page, index):
     """The widget of a cell, scrolled into view, and the name that its kernel has for it."""
     show(page, index)
     area = page.locator(".jp-Cell").nth(index).locator(".jp-OutputArea-output").last
+    assert area.locator(".aetutor-pictures img").count(), "the cell shows no explorer"
     return area, f"Out[{cells(page)[index]['execution_count']}]"
 
 

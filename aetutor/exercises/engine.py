@@ -43,7 +43,7 @@ class Mistake:
     sign: Callable[..., bool] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Exercise:
     """An exercise that asks for a function or a number.
 
@@ -97,7 +97,7 @@ class Exercise:
         return Verdict(False, None, f"not yet. {facts}", arguments)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class BuildExercise(Exercise):
     """An exercise that asks for a trained model: what it does is measured.
 

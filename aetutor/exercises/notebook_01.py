@@ -267,7 +267,7 @@ def _images_to_store(size: int, g: torch.Generator) -> tuple:
     """Next to the first image there are three: the nearest in |·|, in (·)², and by the largest difference."""
     x, stored = uniform(g, size, size + 3), uniform(g, size + 4, size + 3)
     x[0] = 0.2 * x[0]
-    stored[:3] = x[0]
+    stored[:3] = x[0] + 0.005 * stored[:3]
     stored[0, 0] += 0.5
     stored[1, :2] += 0.3
     stored[2, :4] += 0.29

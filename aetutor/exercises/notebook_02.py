@@ -269,10 +269,11 @@ def _weights(x_tilde, images, sigma):
 
 
 def _noisy_inputs(size: int, g: torch.Generator) -> tuple:
-    """The first noisy image lies so far behind one of the images that all its weights underflow, in float64, too."""
+    """The first noisy image lies so far behind the first image that all its weights underflow, in float64, too."""
     x_tilde, images = uniform(g, size + 1, size + 2), uniform(g, size + 4, size + 2)
-    away = images[0] - images.mean(0)
-    x_tilde[0] = images.mean(0) + 60 * away / away.norm()
+    images[:, 0] *= 0.7
+    images[0, 0] = 1
+    x_tilde[0, 0] = 60
     return x_tilde, images, number(g, 0.3, 0.7)
 
 
@@ -296,12 +297,12 @@ EXERCISE_5 = Exercise(
     reference=softmax_memory,
     mistakes=[
         Mistake(
-            "exp gives 0, and 0 / 0 is NaN",
+            "exp underflows to 0",
             lambda x_tilde, images, sigma: (
                 _weights(x_tilde, images, sigma) / _weights(x_tilde, images, sigma).sum(1, keepdim=True) @ images
             ),
-            "Where all distances are large, as they are with 784 pixels, each exp(-d / 2σ²) is 0 for a computer. "
-            "torch.softmax takes out the largest first.",
+            "Where all distances are large, as they are with 784 pixels, each exp(-d / 2σ²) is 0 for a computer, and "
+            "0 / 0 is NaN. torch.softmax takes out the largest first.",
             sign=_only_first_is_nan,
         ),
         Mistake(

@@ -63,7 +63,8 @@ class Thumbnails(ipywidgets.HBox):
             for place, slot in enumerate(self.slots, first):
                 slot.show(self.pictures[place : place + 1], self.words[place : place + 1])
         for place, slot in enumerate(self.slots, first):
-            slot.button.layout.border = FRAME.format(CHOSEN if place == self.value else "transparent")
+            with slot.button.layout.hold_sync():  # one message for the four sides
+                slot.button.layout.border = FRAME.format(CHOSEN if place == self.value else "transparent")
 
 
 class _Slot(ipywidgets.VBox):
