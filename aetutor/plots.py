@@ -412,7 +412,7 @@ def score_field(
     some = torch.as_tensor(_array(points))[:: max(1, len(points) // 3000)]
     log_q = (-torch.cdist(grid, some.float()).square() / (2 * sigma**2)).logsumexp(1).view(60, 60)
     ax.imshow(
-        (log_q - log_q.max()).clamp(min=-12),
+        _array((log_q - log_q.max()).clamp(min=-12)),
         cmap="Oranges",
         vmin=-12,
         vmax=8,  # the peak is no darker than the arrows

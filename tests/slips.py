@@ -106,7 +106,85 @@ NOTEBOOK_01 = {
     ],
 }
 
-SLIPS = {**NOTEBOOK_01}
+# --- notebook 02 -----------------------------------------------------------------------------------------------------
+
+
+def on_the_joint(names, loss):
+    """The mean over all pairs of a loss (16, 16)."""
+    return (names["joint"] * loss).sum()
+
+
+NOTEBOOK_02 = {
+    "2.1": [  # masking: E[x_tilde|x] = (1 - ν) x, Var = ν (1 - ν) x²
+        Slip("rescaled as dropout does", lambda lhs, rhs, names: (lhs / 0.7, rhs)),
+        Slip("ν for 1 - ν", lambda lhs, rhs, names: (lhs, rhs * 0.3 / 0.7), "mean"),
+        Slip("E[x_tilde²], not the variance", lambda lhs, rhs, names: (lhs, rhs / 0.3), "variance"),
+        Slip("x, not x²", lambda lhs, rhs, names: (lhs, 0.21 * names["lit"].mean().double()), "variance"),
+    ],
+    "2.2": [  # the joint distribution, and its two orders
+        Slip("the prior forgotten", lambda lhs, rhs, names: (lhs, names["q_corrupt"][names["common"]]), "share"),
+        Slip("the posterior", lambda lhs, rhs, names: (lhs, names["posterior"][names["common"]]), "share"),
+        Slip(
+            "the likelihood for the posterior",
+            lambda lhs, rhs, names: (lhs, (names["q_tilde"] * (names["q_corrupt"] * names["differ"]).sum(0)).sum()),
+            "both orders",
+        ),
+        Slip(
+            "each pattern once",
+            lambda lhs, rhs, names: ((names["q_corrupt"] * names["differ"]).sum(1).mean(), rhs),
+            "both orders",
+        ),
+    ],
+    "2.3": [  # three lines of the denoising objective
+        Slip("the target corrupted, too", lambda lhs, rhs, names: (lhs, on_the_joint(names, names["L"].diagonal()))),
+        Slip("the sum over the samples", lambda lhs, rhs, names: (lhs, 10 * rhs)),
+        Slip("each pattern once", lambda lhs, rhs, names: (lhs, names["inner"].mean())),
+    ],
+    "2.4": [  # the variance falls as 1/S
+        Slip("the standard deviation", lambda lhs, rhs, names: (lhs, rhs.sqrt())),
+        Slip("the mean of the squares", lambda lhs, rhs, names: (lhs, rhs + names["inner"][15] ** 2)),
+        Slip("1/S forgotten", lambda lhs, rhs, names: (lhs, names["spread"][15]), "S = 4"),
+        Slip("1/S², not 1/S", lambda lhs, rhs, names: (lhs, rhs / 64), "S = 64"),
+    ],
+    "2.5": [  # the best output is the posterior mean
+        Slip(
+            "the most probable patch",
+            lambda lhs, rhs, names: (lhs, names["patterns"][names["posterior"].argmax(0)]),
+        ),
+        Slip(
+            "the prior forgotten",
+            lambda lhs, rhs, names: (lhs, (names["q_corrupt"] / names["q_corrupt"].sum(0)).T @ names["patterns"]),
+        ),
+        Slip(
+            "the mean of all patches", lambda lhs, rhs, names: (lhs, (names["q_x"] @ names["patterns"]).expand(16, 4))
+        ),
+    ],
+    "2.6": [  # the posterior mean over the training images is a softmax
+        Slip(
+            "the ½ forgotten",
+            lambda lhs, rhs, names: (
+                lhs,
+                names["memory"].posterior_mean(names["noisy_two"], 0.5**0.5).flatten().double(),
+            ),
+        ),
+        Slip(
+            "2σ for σ",
+            lambda lhs, rhs, names: (lhs, names["memory"].posterior_mean(names["noisy_two"], 2.0).flatten().double()),
+        ),
+    ],
+    "2.7": [  # Tweedie's formula
+        Slip("downhill", lambda lhs, rhs, names: (lhs, -rhs), "digits"),
+        Slip("the ½ of the Gaussian twice", lambda lhs, rhs, names: (lhs, rhs / 2), "digits"),
+        Slip("downhill", lambda lhs, rhs, names: (lhs, 2 * names["axis"] - rhs), "line"),
+        Slip("σ, not σ²", lambda lhs, rhs, names: (lhs, names["axis"] + (rhs - names["axis"]) / 0.8), "line"),
+    ],
+    "2.8": [  # a trained network's correction follows the score
+        Slip("the correction's sign", lambda lhs, rhs, names: (-lhs, rhs)),
+        Slip("arrows to the middle", lambda lhs, rhs, names: (0.23 + 0 * lhs, rhs)),
+    ],
+}
+
+SLIPS = {**NOTEBOOK_01, **NOTEBOOK_02}
 
 
 # --- the verify that tries them --------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The plots: what stands where, how lines differ, and how a figure is shown."""
 
 import io
+import itertools
 
 import IPython.display
 import matplotlib
@@ -10,6 +11,7 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.offsetbox import AnnotationBbox
 from PIL import Image
 
 from aetutor import plots
@@ -83,15 +85,30 @@ def test_image_rows_of_different_lengths_are_refused():
         plots.image_rows({"original": images(3), "copy": images(2)})
 
 
-def test_autoencoder_picture_shows_image_code_and_copy():
-    x, x_hat, z = images(1)[0], 1 - images(1)[0], torch.tensor([-2.0, 1.0, 0.5])
-    ax = plots.autoencoder_picture(x, z, x_hat)
-    left, right, code = ax.get_images()
-    assert np.array_equal(left.get_array(), x[0].float()) and np.array_equal(right.get_array(), x_hat[0].float())
-    assert left.get_extent()[1] <= code.get_extent()[0] < code.get_extent()[1] <= right.get_extent()[0]
-    assert code.get_array().tolist() == [[-2.0, 1.0, 0.5]] and code.get_clim() == (-2, 2)
-    words = " ".join(text.get_text() for text in ax.texts)
-    assert all(word in words for word in ("image", "encoder", "3 numbers", "decoder", "reconstruction"))
+def test_image_rows_writes_heads_above_columns_and_frames_the_images_it_is_told():
+    x, marks = images(3), torch.tensor([True, False, True])
+    ax = plots.image_rows({"a": x, "b": x}, heads=["one", "two", "three"], framed={"b": marks})
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["one", "two", "three"]
+    assert ax.get_xticks().tolist() == [2, 2 + 6, 2 + 12]  # images 4 wide, gaps of 2
+    assert ax.xaxis.get_tick_params()["labeltop"] and not ax.xaxis.get_tick_params()["labelbottom"]
+    for frame, column in zip(ax.patches, (0, 2), strict=True):
+        (left, top), (right, bottom) = frame.get_bbox().min, frame.get_bbox().max
+        # pixel i goes from i - 0.5 to i + 0.5; the second row's pixels are 5 to 7
+        assert column * 6 - 2 < left < column * 6 - 0.5 and column * 6 + 3.5 < right < column * 6 + 5
+        assert 3 <= top < 4.5 and 7.5 < bottom <= 9 and not frame.get_fill()
+
+
+def test_signed_rows_are_white_at_0_red_above_blue_below_and_each_image_is_scaled_for_itself():
+    x = torch.tensor([[0.0, 4.0, -4.0, 2.0], [0.0, -0.1, 0.05, 0.1]], dtype=torch.float64).view(2, 1, 1, 4)
+    ax = plots.signed_rows({"first": x.requires_grad_(), "second": 0 * x})
+    picture = np.asarray(ax.get_images()[0].get_array())
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["first", "second"]
+    assert (picture[:, 4:6] == 1).all() and (picture[1:] == 1).all()  # the gaps, and images of zeros
+    first, second = picture[0, :4], picture[0, 6:]
+    assert (first[0] == 1).all() and np.array_equal(first[1], second[3]) and np.array_equal(first[2], second[1])
+    red, blue = first[1], first[2]
+    assert red[0] > 2 * red[2] and blue[2] > 2 * blue[0] and blue.sum() < red.sum()  # in grey, blue is the darker
+    np.testing.assert_allclose(first[3], (1 + red) / 2, atol=0.01)
 
 
 # --- curves ----------------------------------------------------------------------------------------------------------
@@ -115,11 +132,6 @@ def test_curves_draw_the_numbers_and_name_the_axes():
     assert isinstance(ax, Axes) and first.get_xydata().tolist() == [[1, 3], [2, 4]]
     assert second.get_xydata().tolist() == [[1, 1], [2, 1]]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "loss [nats]")
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
-
-
-def test_one_line_needs_no_legend():
-    assert plots.curves([1], {"a": [1]}, "x", "y").get_legend() is None
 
 
 def test_markers_come_when_asked_for():
@@ -133,7 +145,6 @@ def test_points_are_crosses_without_a_line():
     _, points = ax.get_lines()
     assert points.get_xydata().tolist() == [[1, 1.1], [2, 1.9]]
     assert (points.get_linestyle(), points.get_marker()) == ("None", "x")
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["computed", "measured"]
 
 
 @pytest.mark.parametrize(("validation", "labels"), [([], ["training"]), ([5.0, 4.0, 3.5], ["training", "validation"])])
@@ -150,33 +161,54 @@ def test_history_draws_where_it_is_told():
     assert History([1.0], [], [1.0]).plot(ax) is ax
 
 
-def test_row_gives_axes_side_by_side_in_one_figure():
-    row = plots.row(3)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_row_gives_axes_side_by_side_in_one_figure_no_wider_than_a_page(count):
+    row = plots.row(count)
     row[0].figure.draw_without_rendering()
-    assert len(row) == 3 and len({ax.figure for ax in row}) == 1
-    assert sorted(row, key=lambda ax: ax.get_position().x0) == row
-
-
-def test_row_of_one_is_a_list_too():
-    assert len(plots.row(1)) == 1
+    boxes = [ax.get_window_extent() for ax in row]
+    assert len(row) == count and len({ax.figure for ax in row}) == 1
+    assert all(left.x1 <= right.x0 and left.y0 == right.y0 for left, right in itertools.pairwise(boxes))
+    width, height = row[0].figure.get_size_inches()
+    assert width * plots.SCREEN <= 830 and 2 < height <= 3.6
+    assert count < 3 or boxes[0].height == pytest.approx(boxes[0].width, rel=0.25)  # three are nearly squares
 
 
 # --- codes -----------------------------------------------------------------------------------------------------------
 
 
-def test_each_code_is_drawn_as_its_own_digit():
+def test_each_code_is_a_dot_in_its_classs_colour():
     codes, labels = torch.arange(12.0).view(6, 2), torch.tensor([3, 1, 3, 7, 1, 3])
     ax = plots.code_scatter(codes, labels)
     assert isinstance(ax, Axes) and len(ax.collections) == 3
     for label, points in zip((1, 3, 7), ax.collections, strict=True):
         assert np.array_equal(points.get_offsets(), codes[labels == label])
         assert to_hex(points.get_facecolor()[0]) == plots.DIGIT_COLOURS[label].lower()
+    assert len(set(plots.DIGIT_COLOURS)) == 10
 
 
-def test_digits_have_shapes_and_colours_of_their_own():
-    ax = plots.code_scatter(torch.zeros(10, 2), torch.arange(10))
-    outlines = {points.get_paths()[0].vertices.tobytes() for points in ax.collections}
-    assert len(outlines) == len(set(plots.DIGIT_COLOURS)) == 10
+def test_each_class_has_its_label_where_its_codes_are_densest():
+    torch.manual_seed(0)
+    centres = torch.tensor([[-2.0, 1.0], [3.0, 2.0]])
+    dense = centres[:, None] + 0.1 * torch.randn(2, 60, 2)  # between these centres and (0, -5): a thin tail
+    tail = centres[:, None] + torch.linspace(0.2, 1, 80)[:, None] * (torch.tensor([0.0, -5.0]) - centres[:, None])
+    codes, labels = torch.cat([tail, dense], 1).flatten(0, 1), torch.tensor([4, 8]).repeat_interleave(140)
+    ax = plots.code_scatter(codes, labels)
+    assert [text.get_text() for text in ax.texts] == ["4", "8"]
+    for text, centre, label in zip(ax.texts, centres, (4, 8), strict=True):
+        assert np.linalg.norm(np.subtract(text.get_position(), centre.numpy())) < 0.2
+        assert to_hex(text.get_bbox_patch().get_edgecolor()) == plots.DIGIT_COLOURS[label].lower()
+
+
+def test_the_prior_is_two_circles_and_only_on_request():
+    codes, labels = torch.zeros(2, 2), torch.zeros(2)
+    assert not plots.code_scatter(codes, labels).patches
+    ax = plots.code_scatter(codes, labels, reach=4, prior=True)
+    ax.figure.draw_without_rendering()
+    for circle, radius in zip(ax.patches, (1, 2), strict=True):
+        outline = ax.transData.inverted().transform(circle.get_verts())
+        np.testing.assert_allclose(np.linalg.norm(outline, axis=1), radius, rtol=0.01)
+        assert not circle.get_fill()
+    assert ax.get_aspect() == 1
 
 
 def test_code_scatter_has_a_title_and_a_reach_when_asked():
@@ -218,29 +250,61 @@ def test_code_map_draws_a_code_where_it_lies(z1, z2, reach, side):
     assert picture.shape == (3, side, side) and (picture.dtype, picture.max()) == (torch.float32, 1)
     assert picture.min() >= 0
     for lines, place in zip(inked(picture).nonzero(), (-z2, z1), strict=True):
-        assert (lines.min() + lines.max() + 1) / 2 == pytest.approx((1 + place / reach) / 2 * side, abs=1.5)
+        # a label near the edge is cut off there
+        middle = (lines.min() + lines.max() + 1) / 2
+        assert middle == pytest.approx((1 + place / reach) / 2 * side, abs=3)
 
 
-def test_code_map_draws_each_digit_in_its_own_shape_and_colour():
-    maps = [plots.code_map(torch.zeros(1, 2), torch.tensor([label]), 1.0, 100) for label in range(10)]
-    assert len({inked(picture).tobytes() for picture in maps}) == 10
-    for picture, colour in zip(maps, plots.DIGIT_COLOURS, strict=True):
-        absorbed = 1 - picture.numpy()[:, inked(picture)].min(1)  # the ink's, where the digit covers a whole pixel
-        taken = 1 - np.array(to_rgb(colour))
-        np.testing.assert_allclose(absorbed / absorbed.max(), taken / taken.max(), atol=0.02)
+def test_code_map_has_each_classs_colour():
+    for label, colour in enumerate(plots.DIGIT_COLOURS):
+        picture = plots.code_map(torch.zeros(1, 2), torch.tensor([label]), 1.0, 100)
+        away = (picture - torch.tensor(to_rgb(colour))[:, None, None]).abs().amax(0)
+        assert (away < 0.02).sum() >= 8
 
 
 def test_code_map_holds_all_codes_within_its_reach_and_no_others():
-    codes, labels = torch.tensor([[-2.0, 1.0], [1.0, 2.0], [0.0, -1.0], [9.0, 0.0]]), torch.tensor([4, 7, 4, 4])
+    codes, labels = torch.tensor([[-2.0, 1.0], [1.0, 2.0], [0.0, -1.0], [9.0, 0.0]]), torch.tensor([4, 7, 5, 4])
     every = inked(plots.code_map(codes, labels, 3.0, 120))
     each = [inked(plots.code_map(codes[i : i + 1], labels[i : i + 1], 3.0, 120)) for i in range(4)]
     assert all(ink.any() for ink in each[:3]) and not each[3].any()
-    assert np.array_equal(every, each[0] | each[1] | each[2])
+    for z1, z2 in codes[:3].int().tolist():
+        row, column = 20 * (3 - z2), 20 * (3 + z1)
+        assert every[row - 3 : row + 3, column - 3 : column + 3].any()
 
 
 def test_code_map_leaves_no_figure_open():
     plots.code_map(torch.zeros(1, 2), torch.tensor([1]), 3.0, 50)
     assert plt.get_fignums() == []
+
+
+def test_manifold_puts_each_image_at_its_code():
+    x = images(9, height=4, width=4)
+    ax = plots.manifold(x, 3, (-3.0, 3.0, -1.5, 6.0))
+    (drawn,) = ax.get_images()
+    picture = drawn.get_array()
+    assert picture.shape == (12, 12) and drawn.get_clim() == (0, 1) and drawn.origin == "upper"
+    for i, image in enumerate(x[:, 0].float().numpy()):
+        row, column = divmod(i, 3)
+        assert np.array_equal(picture[4 * row : 4 * row + 4, 4 * column : 4 * column + 4], image)
+    assert (ax.get_xlim(), ax.get_ylim()) == ((-3, 3), (-1.5, 6))  # the first row is the uppermost
+    assert tuple(drawn.get_extent()) == (-3, 3, -1.5, 6) and (ax.get_xlabel(), ax.get_ylabel()) == ("$z_1$", "$z_2$")
+
+
+def test_pca_picture_joins_each_point_to_its_orthogonal_projection():
+    torch.manual_seed(0)
+    points, mean, direction = torch.randn(7, 2).double(), torch.tensor([1.0, -2.0]).double(), torch.tensor([3.0, 4.0])
+    ax = plots.pca_picture(points, mean, direction.double())
+    *segments, axis, cloud = ax.get_lines()
+    assert np.array_equal(cloud.get_xydata(), points) and cloud.get_linestyle() == "None"
+    unit, normal = np.array([0.6, 0.8]), np.array([-0.8, 0.6])
+    for segment, point in zip(segments, points.numpy(), strict=True):
+        start, foot = segment.get_xydata()
+        assert np.array_equal(start, point)
+        assert (foot - mean.numpy()) @ normal == pytest.approx(0) and (point - foot) @ unit == pytest.approx(0)
+        ends = (axis.get_xydata() - mean.numpy()) @ unit
+        assert ends.min() <= (foot - mean.numpy()) @ unit <= ends.max()
+    np.testing.assert_allclose((axis.get_xydata() - mean.numpy()) @ normal, 0, atol=1e-12)
+    assert ax.get_aspect() == 1  # a right angle looks like one
 
 
 # --- a density and a guess -------------------------------------------------------------------------------------------
@@ -316,6 +380,26 @@ def test_table_image_names_rows_downwards_columns_and_axes():
     assert ax.yaxis_inverted() and not ax.xaxis_inverted() and ax.get_images()[0].origin == "upper"
 
 
+def test_small_images_may_name_the_rows_and_columns_of_a_table():
+    labels = torch.tensor([[[0.0, 0.0]], [[1.0, 1.0]], [[0.0, 1.0]]]).view(3, 1, 1, 2)
+    ax = plots.table_image(torch.eye(3), labels, "noisy", "clean")
+    assert not any(label.get_text() for label in (*ax.get_xticklabels(), *ax.get_yticklabels()))
+    ax.figure.draw_without_rendering()
+    boxes = [box for box in ax.artists if isinstance(box, AnnotationBbox)]
+    below, beside = (sorted((box for box in boxes if box.xy[i] < 0), key=lambda b, i=i: b.xy[1 - i]) for i in (1, 0))
+    table = ax.get_window_extent()
+    for i, names in enumerate(zip(below, beside, labels[:, 0], strict=True)):
+        *names, image = names
+        for name in names:
+            thumbnail = name.offsetbox.image
+            inside = np.asarray(thumbnail.get_array())[1:-1, 1:-1]
+            assert np.array_equal(inside, np.kron(image, np.ones((7, 7)))) and thumbnail.get_clim() == (0, 1)
+        column, row = (name.get_window_extent() for name in names)
+        (x, y) = ax.transData.transform((i, i))
+        assert (column.x0 + column.x1) / 2 == pytest.approx(x, abs=1) and column.y1 < table.y0
+        assert (row.y0 + row.y1) / 2 == pytest.approx(y, abs=1) and row.x1 < table.x0
+
+
 @pytest.mark.parametrize(
     "draw",
     [
@@ -356,6 +440,56 @@ def test_an_arrow_ends_one_step_from_its_place(upside_down):
     assert np.abs((inks - place) @ [0.6, 0.8]).max() < 0.3
 
 
+def test_score_field_is_the_log_density_with_noise_up_to_a_constant_and_arrows_of_one_length():
+    torch.manual_seed(0)
+    points, sigma = torch.randn(5, 2), 0.7
+    places = torch.cartesian_prod(torch.linspace(-2, 2, 5), torch.linspace(-1, 3, 5))
+    steps = torch.randn(25, 2)
+    ax = plots.score_field(points, sigma, places, steps)
+    (drawn,), (field,) = ax.get_images(), ax.collections
+    assert tuple(drawn.get_extent()) == (-2, 2, -1, 3) and drawn.origin == "lower"
+    x, y = np.meshgrid(np.linspace(-2, 2, 60), np.linspace(-1, 3, 60))
+    gaussians = [np.exp(-((x - a) ** 2 + (y - b) ** 2) / (2 * sigma**2)) for a, b in points.tolist()]
+    expected = np.log(np.mean(gaussians, 0))
+    np.testing.assert_allclose(drawn.get_array(), np.maximum(expected - expected.max(), -12), atol=1e-4)
+    np.testing.assert_allclose(field.XY, places)
+    arrows = np.stack([field.U, field.V], 1)
+    lengths = np.linalg.norm(arrows, axis=1)
+    np.testing.assert_allclose(arrows / lengths[:, None], torch.nn.functional.normalize(steps), atol=1e-5)
+    np.testing.assert_allclose(lengths, lengths[0], rtol=1e-5)
+    assert 0.5 < lengths[0] < 1  # the places are 1 apart
+    assert ax.get_aspect() == 1
+
+
+def test_score_field_draws_the_steps_themselves_when_asked():
+    places = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
+    (field,) = plots.score_field(places, 1.0, places, 3 * places, unit=False).collections
+    assert np.array_equal(np.stack([field.U, field.V], 1), 3 * places)
+
+
+@pytest.mark.parametrize("parts", [(-75.3, 25.4, 4.2), (-75.3, 25.4, 0.1), (30.0, 12.5, 20.0)])
+def test_the_steps_of_the_evidence_bar_add_up(parts):
+    reconstruction, KL, gap = parts
+    ax = plots.evidence_bar(*parts)
+    ends = [sorted((0, reconstruction)), [reconstruction - KL, reconstruction], None]
+    ends[2] = [reconstruction - KL, reconstruction - KL + gap]
+    assert ax.get_xlim()[0] < min(map(min, ends)) and ax.get_xlim()[1] > max(map(max, ends))  # no bar is cut off
+    for bar, end in zip(ax.patches, ends, strict=True):
+        assert sorted((bar.get_bbox().x0, bar.get_bbox().x1)) == pytest.approx(end)
+    rows = [bar.get_y() for bar in ax.patches]
+    assert rows == sorted(rows, reverse=True)
+    signed = [f"{number:+.1f}".replace("-", "−") for number in (reconstruction, -KL, gap)]
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert names == [f"reconstruction: {signed[0]}", f"− KL: {signed[1]}", f"+ gap: {signed[2]}"]
+    assert [line.get_xdata()[0] for line in ax.get_lines()] == pytest.approx(ends[2])
+    for text, name, value in zip(ax.texts, ("ELBO", "$\\log p(x)$"), ends[2], strict=True):
+        assert text.get_text() == f"{name} = {value:.1f}".replace("-", "−")
+    plots._finish(ax.figure)
+    ax.figure.draw_without_rendering()
+    left, right = (text.get_window_extent() for text in ax.texts)
+    assert left.x1 < right.x0 and left.x0 > ax.get_window_extent().x0
+
+
 # --- show ------------------------------------------------------------------------------------------------------------
 
 
@@ -371,23 +505,82 @@ def test_show_gives_a_png_with_alternative_text_and_a_caption(shown, what):
     ax = plots.curves([1, 2], {"a": [1, 2]}, "x", "y")
     plots.show(what(ax), "The loss falls.", "A line that falls from 2 to 1.")
     ((picture,), options), ((caption,), _) = shown
-    assert options == {"raw": True, "metadata": {"image/png": {"alt": "A line that falls from 2 to 1."}}}
+    with Image.open(io.BytesIO(picture["image/png"])) as image:
+        width = image.width // 2
+        assert image.format == "PNG" and image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+    assert width == pytest.approx(6 * plots.SCREEN, rel=0.05)  # the figure is 6 inches wide
+    metadata = {"image/png": {"alt": "A line that falls from 2 to 1.", "width": width}}
+    assert options == {"raw": True, "metadata": metadata}
     assert picture.keys() == {"image/png", "text/plain"}
     assert picture["text/plain"] == "Figure: A line that falls from 2 to 1."
     assert caption.data.startswith("*The loss falls.*\n\n<details><summary>Description</summary>\n\nA line that falls")
-    with Image.open(io.BytesIO(picture["image/png"])) as image:
-        assert image.format == "PNG" and image.width > 300 and image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
-
-
-def test_show_closes_the_figure(shown):
-    plots.show(plots.image_grid(images(2, height=40, width=40), columns=2), "", "")
-    assert plt.get_fignums() == []
 
 
 def test_show_closes_no_other_figure(shown):
     other = plt.figure()
     plots.show(plots.image_grid(images(2, height=40, width=40), columns=2), "", "")
     assert plt.get_fignums() == [other.number]
+
+
+def labels_in(ax):
+    """The labels that `show` writes at the ends of lines: name -> text, with the figure laid out."""
+    plots._finish(ax.figure)
+    ax.figure.draw_without_rendering()
+    return {text.get_text(): text for text in ax.texts}
+
+
+def pixel_height(text):
+    box = text.get_window_extent()
+    return (box.y0 + box.y1) / 2
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+@pytest.mark.parametrize("upside_down", [False, True])
+def test_a_lines_name_stands_to_the_right_of_its_end_in_its_colour(scale, upside_down):
+    ax = plots.curves([1, 5, 10], {"up": [1, 10, 1000], "down": [900, 40, 4]}, "x", "y", points={"cross": [1, 1, 90]})
+    ax.set(xscale=scale, yscale=scale)
+    ax.set_ylim(*((2000, 0.5) if upside_down else (0.5, 2000)))
+    labels = labels_in(ax)
+    assert list(labels) == ["up", "down", "× cross"]
+    if scale == "log":  # on the linear scale the two low ones are pushed apart
+        for name, end in (("up", 1000), ("down", 4), ("× cross", 90)):
+            assert pixel_height(labels[name]) == pytest.approx(ax.transData.transform((10, end))[1], abs=2)
+    assert pixel_height(labels["up"]) == pytest.approx(ax.transData.transform((10, 1000))[1], abs=2)
+    for line, text in zip(ax.get_lines(), labels.values(), strict=True):
+        assert text.get_color() == line.get_color() and text.get_window_extent().x0 > ax.get_window_extent().x1
+
+
+def test_a_line_that_leaves_the_picture_is_named_where_it_leaves():
+    ax = plots.curves([10, 0, 5], {"rising": [10, 0, 5], "flat": [1, 1, 1], "short": [np.nan, 3, 6]}, "x", "y")
+    ax.set(xlim=(0, 7.5), ylim=(0, 9))
+    labels = labels_in(ax)
+    for name, height in (("rising", 7.5), ("flat", 1), ("short", 6)):
+        assert pixel_height(labels[name]) == pytest.approx(ax.transData.transform((0, height))[1], abs=2)
+
+
+@pytest.mark.parametrize(
+    "ends", [[5.0] * 6, [1, 1.01, 1.02, 1.03, 3, 3.01], [0, 0, 0, 9, 9, 9], [3, 2.9, 3.05, 0, 9, 9]]
+)
+@pytest.mark.parametrize("panels", [1, 3])
+def test_names_of_lines_that_end_together_do_not_overlap_and_keep_their_order(ends, panels):
+    ax = plots.row(panels)[0]
+    plots.curves([0, 1], {f"line {i}": [5 - i, end] for i, end in enumerate(ends)}, "x", "y", ax)
+    labels = list(labels_in(ax).values())
+    by_end = [labels[i] for i in np.argsort(ends, kind="stable")]
+    for lower, upper in itertools.pairwise(by_end):
+        assert lower.get_window_extent().y1 <= upper.get_window_extent().y0 + 1
+
+
+def test_one_line_needs_no_name():
+    assert labels_in(plots.curves([1], {"a": [1]}, "x", "y")) == {}
+
+
+def test_all_texts_have_one_size():
+    ax = plots.image_rows({"a": images(2, height=40, width=40)})
+    ax.set_title("A title", fontsize=20)
+    ax.text(0, 0, "words", fontsize=4)
+    labels_in(ax)
+    assert {ax.title.get_fontsize(), ax.texts[0].get_fontsize()} == {plots.TEXT}
 
 
 def coloured_axes(colours):
@@ -410,10 +603,11 @@ def frames_of(png):
         return frames
 
 
-def drawn(ax, dpi):
-    """The figure's pixels as it stands."""
+def drawn(ax):
+    """The figure's pixels at the screen's resolution."""
     png = io.BytesIO()
-    ax.figure.savefig(png, dpi=dpi, facecolor="white")
+    plots._finish(ax.figure)
+    ax.figure.savefig(png, dpi=plots.SCREEN, facecolor="white")
     with Image.open(png) as image:
         return np.asarray(image.convert("RGB")).astype(int)
 
@@ -421,7 +615,7 @@ def drawn(ax, dpi):
 @pytest.mark.parametrize("seconds", [{}, {"seconds": 0.5}])
 def test_an_animation_shows_one_figure_after_the_other_and_the_last_for_longer(shown, seconds):
     axes = coloured_axes(["red", "lime", "blue"])
-    expected = [drawn(ax, 70) for ax in axes]
+    expected = [drawn(ax) for ax in axes]
     plots.show_animation(axes, "Colours.", "Three colours.", **seconds)
     frames = frames_of(shown[0][0][0]["image/png"])
     length = 1000 * seconds.get("seconds", 0.8)
@@ -432,7 +626,7 @@ def test_an_animation_shows_one_figure_after_the_other_and_the_last_for_longer(s
 
 def test_an_animation_runs_endlessly_and_its_first_figure_stands_where_none_runs(shown):
     axes = coloured_axes(["red", "blue"])
-    expected = drawn(axes[0], 70)
+    expected = drawn(axes[0])
     plots.show_animation(axes, "Colours.", "Two colours.")
     png = shown[0][0][0]["image/png"]
     with Image.open(io.BytesIO(png)) as image:
@@ -445,7 +639,8 @@ def test_an_animation_runs_endlessly_and_its_first_figure_stands_where_none_runs
 def test_an_animation_has_alternative_text_and_a_caption(shown):
     plots.show_animation(coloured_axes(["red", "blue"]), "From red to blue.", "A red figure; then a blue one.")
     ((picture,), options), ((caption,), _) = shown
-    assert options == {"raw": True, "metadata": {"image/png": {"alt": "A red figure; then a blue one."}}}
+    metadata = {"image/png": {"alt": "A red figure; then a blue one.", "width": 2 * plots.SCREEN}}  # 2 inches
+    assert options == {"raw": True, "metadata": metadata}
     assert picture.keys() == {"image/png", "text/plain"}
     assert picture["text/plain"] == "Figure: A red figure; then a blue one."
     assert caption.data == (
@@ -461,7 +656,7 @@ def test_an_animation_closes_its_own_figures(shown):
 
 def test_an_animation_of_one_figure_is_a_picture(shown):
     (ax,) = coloured_axes(["red"])
-    expected = drawn(ax, 70)
+    expected = drawn(ax)
     plots.show_animation([ax], "", "")
     ((frame, _),) = frames_of(shown[0][0][0]["image/png"])
     assert np.abs(frame - expected).mean() < 2
@@ -474,6 +669,26 @@ def test_a_grid_shows_its_pixels(shown):
         grey = np.asarray(image.convert("L"))
     middle = grey[grey.shape[0] // 2]
     assert middle[len(middle) // 4] == 0 and middle[3 * len(middle) // 4] == 255
+
+
+def test_grey_pictures_lose_nothing_and_coloured_ones_little():
+    torch.manual_seed(0)
+    grey = torch.randint(256, (64, 64, 1), dtype=torch.uint8).expand(64, 64, 3).numpy()
+    for picture, mode, allowed in ((grey, "L", 0), (grey * np.uint8([1, 0, 0]), "P", 0)):
+        png = io.BytesIO()
+        Image.fromarray(picture).save(png, "png")
+        with Image.open(plots._few_colours(png)) as small:
+            assert small.mode == mode
+            assert np.abs(np.asarray(small.convert("RGB")).astype(int) - picture).max() <= allowed
+
+
+def test_a_coloured_picture_keeps_its_colours():
+    ramp = np.stack([*np.meshgrid(np.arange(0, 256, 4), np.arange(0, 256, 4)), np.full((64, 64), 90)], -1)
+    png = io.BytesIO()
+    Image.fromarray(ramp.astype(np.uint8)).save(png, "png")
+    with Image.open(plots._few_colours(png)) as small:
+        away = np.abs(np.asarray(small.convert("RGB")).astype(int) - ramp)
+        assert len(small.getcolors()) <= 256 and away.mean() < 5 and away.max() < 25
 
 
 def test_bytes_are_shown_as_the_greys_they_are():
