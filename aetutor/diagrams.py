@@ -6,13 +6,12 @@ The thick grey arrow is what the loss compares.
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyArrowPatch
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
 
-from aetutor.plots import CODE, DATA, DECODER, ENCODER, TRUTH, _array, _axes, tile
+from aetutor.plots import CODE, DATA, DECODER, ENCODER, TRUTH, WIDE, _array, _axes, tile
 
 SIDE = 1.5  # of an image; the canvas is 12 wide, and all functions stand at height 2
-WIDTH = 7.4  # inches
 
 
 def autoencoder(x: Tensor, z: Tensor, x_hat: Tensor, ax: Axes | None = None) -> Axes:
@@ -95,12 +94,14 @@ def _vae_parts(ax: Axes, x: Tensor, mu: Tensor, sigma: Tensor, x_hat: Tensor, to
             )
         )
     ax.text(6.8, 2.85, "gradient", color=TRUTH, ha="center")
-    ax.text(5.0, 0.2, "KL to the prior", ha="center", va="center", color=ENCODER)
+    panel = (4.25, 0.2), 1.5, 3.1
+    ax.add_patch(FancyBboxPatch(*panel, boxstyle="round,pad=0.1", facecolor=ENCODER, alpha=0.1, edgecolor="none"))
+    ax.text(5.0, 0.35, "KL to the prior", ha="center", va="center", color=ENCODER)
     _loss(ax, 11.1, 0.8, "reconstruction: $\\log p(x\\mid z)$", top)
 
 
 def _canvas(ax: Axes | None, low: float = 0.95, high: float = 3.7) -> Axes:
-    ax = ax or _axes(WIDTH, WIDTH * (high - low + 0.4) / 12.2)
+    ax = ax or _axes(WIDE, WIDE * (high - low + 0.4) / 12.2)
     ax.set(xlim=(-0.1, 12.1), ylim=(low, high), aspect="equal")
     ax.set_axis_off()
     return ax

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
@@ -46,14 +46,16 @@ DIGIT_COLOURS = [
     "#AA4499",
     "#7F7F7F",
 ]
-# what a colour stands for, in diagrams and where a line is one of these
-DATA, ENCODER, CODE, DECODER, TRUTH = "#4D4D4D", "#0072B2", "#E69F00", "#009E73", "#D55E00"
+# what a colour stands for, in diagrams and where a line is one of these; in greyscale they are ten steps apart or so
+DATA, ENCODER, CODE, DECODER, TRUTH = "#404040", "#005E99", "#E69F00", "#1AA67B", "#CC5500"
 SIGNED = LinearSegmentedColormap.from_list("signed", ["#08306B", "#FFFFFF", "#E34A33"], N=257)  # 0.5 is white
+REFERENCE = "#707070"  # of lines that say where something would be
 SCREEN = 96  # pixels of a screen to an inch of a figure: a figure 8 inches wide is shown 768 pixels wide
 TEXT = 9.5  # points, in every figure
-WIDEST = 8.6  # inches, of a row of panels
+NARROW, MIDDLE, WIDE = 3.8, 5.8, 7.8  # inches, the widths of figures; a grid of images may be narrower
 THUMBNAIL = 14.4  # points, the height of an image that names a row or a column of a table
 GAP = 2  # pixels between two images of a grid
+TEXT_LINE = 10  # pixels of a grid, for a line of text
 
 
 def show(ax, caption: str, alt: str) -> None:
@@ -111,7 +113,22 @@ def _label_lines(ax: Axes) -> None:
     apart = 1.35 * TEXT / 72 / (ax.get_position().height * ax.figure.get_figheight())  # a line of text in Axes' heights
     for line, height in zip(lines, _spread(heights.clip(0, 1), apart), strict=True):
         name = f"× {line.get_label()}" if line.get_marker() == "x" else line.get_label()
-        ax.text(1.02, height, name, color=line.get_color(), transform=ax.transAxes, va="center", fontsize=TEXT)
+        beside = {"xytext": (6, 0), "textcoords": "offset points", "xycoords": "axes fraction"}  # points
+        ax.annotate(name, (1, height), **beside, color=_ink(line.get_color()), va="center", fontsize=TEXT)
+
+
+def _ink(colour) -> tuple[float, ...]:
+    """A line's colour, as dark as small letters on white must be: with a contrast of 4.5 at least (WCAG)."""
+    rgb = np.array(to_rgb(colour))
+    while 1.05 / (_luminance(rgb) + 0.05) < 4.5:
+        rgb *= 0.97
+    return tuple(rgb.tolist())
+
+
+def _luminance(rgb: np.ndarray) -> float:
+    """The relative luminance of an sRGB colour `(3,)`: 0 for black, 1 for white."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 def _height_at_the_end(line: Line2D) -> float:
@@ -123,7 +140,7 @@ def _height_at_the_end(line: Line2D) -> float:
 
 
 def _spread(heights: np.ndarray, apart: float) -> np.ndarray:
-    """Heights moved as little as need be, so that any two of them are at least `apart` from each other."""
+    """Heights moved as little as need be: `apart` from each other at least, and all in [0, 1] if they fit."""
     order = np.argsort(heights)
     placed = heights[order].copy()
     for _ in range(50):
@@ -131,6 +148,8 @@ def _spread(heights: np.ndarray, apart: float) -> np.ndarray:
         for i in np.flatnonzero(gaps < apart - 1e-6):
             push = (apart - (placed[i + 1] - placed[i])) / 2
             placed[i], placed[i + 1] = placed[i] - push, placed[i + 1] + push
+    ladder = apart * np.arange(len(placed))
+    placed = ladder + (placed - ladder).clip(0, max(0, 1 - ladder[-1])) if len(placed) else placed
     result = np.empty_like(placed)
     result[order] = placed
     return result
@@ -169,7 +188,8 @@ def tile(images: Tensor, columns: int) -> np.ndarray:
 def image_grid(images: Tensor, columns: int = 10, ax: Axes | None = None) -> Axes:
     """Images `(N, C, H, W)`, bytes or floats in [0, 1], row by row. White ink on black, as the data has it."""
     picture = tile(images, columns)
-    ax = ax or _axes(picture.shape[1] / 45, picture.shape[0] / 45)
+    width = min(picture.shape[1] / 45, WIDE)
+    ax = ax or _axes(width, width * picture.shape[0] / picture.shape[1])
     ax.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     ax.set_axis_off()
     return ax
@@ -180,29 +200,36 @@ def image_rows(
     ax: Axes | None = None,
     heads: Sequence[str] = (),
     framed: Mapping[str, Tensor] = MappingProxyType({}),
+    beneath: Mapping[str, Sequence[object]] = MappingProxyType({}),
 ) -> Axes:
     """One labelled row for each entry: label -> images `(N, C, H, W)` in [0, 1], the same N in all rows.
 
-    `heads` stand above the N columns; `framed` draws a frame round images of a row: label -> `(N,)` booleans.
+    `heads` stand above the N columns. `framed` draws a frame round images of a row: label -> `(N,)` booleans;
+    `beneath` writes a text or a number under each image of a row: label -> N of them.
     """
     if len({images.shape for images in rows.values()}) != 1:
         shapes = {label: tuple(images.shape) for label, images in rows.items()}
         raise ValueError(f"All rows must have the same number and shape of images; got {shapes}.")
     columns, _, height, _ = next(iter(rows.values())).shape
-    ax = image_grid(torch.cat([images.cpu() for images in rows.values()]), columns, ax)
+    line = TEXT_LINE if beneath else 0
+    every = torch.cat([unit_images(images) for images in rows.values()])
+    ax = image_grid(torch.nn.functional.pad(every, (0, 0, 0, line), value=1.0), columns, ax)
     ax.set_axis_on()
     for spine in ax.spines.values():
         spine.set_visible(False)
-    ax.set_yticks([(height + GAP) * i + height / 2 for i in range(len(rows))], list(rows))
-    width = (ax.images[0].get_array().shape[1] + GAP) / columns  # of an image and its gap
+    below, width = height + line + GAP, every.shape[3] + GAP  # from an image to the next
+    ax.set_yticks([below * i + height / 2 for i in range(len(rows))], list(rows))
     ax.set_xticks([width * i + (width - GAP) / 2 for i in range(len(heads))], heads)
     ax.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     for row, label in enumerate(rows):
         for column in np.flatnonzero(_array(framed.get(label, ()))):
-            corner = (width * column - 1.5, (height + GAP) * row - 1.5)
+            corner = (width * column - 1.5, below * row - 1.5)
             ax.add_patch(
                 Rectangle(corner, width, height + GAP, fill=False, edgecolor=TRUTH, linewidth=2, clip_on=False)
             )
+        for column, text in enumerate(beneath.get(label, ())):
+            place = (width * column + (width - GAP) / 2 - 0.5, below * row + height + line / 2)
+            ax.text(*place, str(text), ha="center", va="center")
     return ax
 
 
@@ -228,20 +255,32 @@ def curves(
     ax: Axes | None = None,
     markers: bool = False,
     points: Mapping[str, object] = MappingProxyType({}),
+    colours: Mapping[str, str] = MappingProxyType({}),
+    levels: Mapping[str, float] = MappingProxyType({}),
+    marks: Mapping[str, float] = MappingProxyType({}),
 ) -> Axes:
     """Lines over common x values `(M,)`: label -> y values `(M,)`, each with a colour and a dash of its own.
 
-    `points` are drawn as crosses without a line: measured values, to lie beside computed curves. With more than one
-    line, `show` writes each name at its line's end.
+    `points` are drawn as crosses without a line: measured values, to lie beside computed curves. `colours` gives the
+    lines it names the colour of a role, as in `{"decoder": plots.DECODER}`. `levels` are horizontal grey lines, such
+    as a floor: label -> y; `marks` are vertical ones: label -> x, the label above. With more than one line, `show`
+    writes each name at its line's end.
     """
-    ax = ax or _axes(6, 3.4)
+    ax = ax or _axes(MIDDLE, 3.4)
     for (label, y), (colour, dash, marker) in zip(ys.items(), cycle(STYLES), strict=False):
-        ax.plot(_array(x), _array(y), color=colour, linestyle=dash, marker=marker if markers else None, label=label)
+        style = {"color": colours.get(label, colour), "linestyle": dash, "marker": marker if markers else None}
+        ax.plot(_array(x), _array(y), label=label, **style)
     for label, y in points.items():
         ax.plot(_array(x), _array(y), "x", color="black", markersize=8, label=label)
-    if len(ys) + len(points) > 1:
+    for label, y in levels.items():
+        ax.axhline(y, color=REFERENCE, linewidth=1, zorder=1, label=label)
+    ax.autoscale_view()  # the levels included
+    if len(ax.lines) > 1:
         for line in ax.lines:
             line.set_gid("labelled")
+    for label, place in marks.items():
+        ax.axvline(place, color=REFERENCE, linewidth=1, zorder=1)
+        ax.annotate(label, (place, 1), xycoords=ax.get_xaxis_transform(), ha="center", va="bottom", color=REFERENCE)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.grid(alpha=0.3, linewidth=0.6)
     return ax
@@ -257,15 +296,27 @@ def history(run, ax: Axes | None = None) -> Axes:
 
 
 def code_scatter(
-    codes, labels, ax: Axes | None = None, title: str = "", reach: float | None = None, prior: bool = False
+    codes,
+    labels,
+    ax: Axes | None = None,
+    title: str = "",
+    reach: float | None = None,
+    prior: bool = False,
+    decoded: Tensor | None = None,
 ) -> Axes:
     """Two-dimensional codes `(N, 2)` with labels `(N,)`: dots, a colour for each class, its label where it is densest.
 
     `reach` fixes both axes to -reach … reach, so that several figures can be compared; `prior` draws the circles of
-    N(0, I) at one and two standard deviations. Raises ValueError for codes of another number of dimensions, and labels
-    of another number.
+    N(0, I) at one and two standard deviations; `decoded` are images `(side², C, H, W)` of a grid over the square of
+    `reach`, the uppermost row first, to lie pale beneath the dots. Raises ValueError for codes of another number of
+    dimensions, labels of another number, and decoded images without a reach.
     """
-    ax = ax or _axes(5.4, 5.4)
+    if decoded is not None and not reach:
+        raise ValueError("Decoded images need the reach of the square that they were decoded on: reach=….")
+    ax = ax or _axes(MIDDLE, MIDDLE)
+    if decoded is not None:
+        pale = 1 - 0.3 * _mosaic(decoded, round(len(decoded) ** 0.5))
+        ax.imshow(pale, cmap="gray", vmin=0, vmax=1, extent=(-reach, reach, -reach, reach))
     _draw_codes(codes, labels, ax, size=9)
     ax.set(xlabel="$z_1$", ylabel="$z_2$", title=title)
     if reach:
@@ -320,16 +371,21 @@ def manifold(images: Tensor, side: int, extent: tuple[float, float, float, float
 
     The first row of images is the uppermost.
     """
-    ax = ax or _axes(5.4, 5.4)
-    rows = unit_images(images).unflatten(0, (side, side)).permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
-    ax.imshow(rows.squeeze(-1).numpy(), cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto")
+    ax = ax or _axes(MIDDLE, MIDDLE)
+    ax.imshow(_mosaic(images, side), cmap="gray", vmin=0, vmax=1, extent=extent, aspect="auto")
     ax.set(xlabel="$z_1$", ylabel="$z_2$")
     return ax
 
 
+def _mosaic(images: Tensor, side: int) -> np.ndarray:
+    """Images `(side², C, H, W)` -> one picture, row by row without gaps."""
+    rows = unit_images(images).unflatten(0, (side, side)).permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
+    return rows.squeeze(-1).numpy()
+
+
 def pca_picture(points: Tensor, mean: Tensor, direction: Tensor, ax: Axes | None = None) -> Axes:
     """Points `(N, 2)`, the line through `mean` `(2,)` along `direction` `(2,)`, and each point's projection on it."""
-    ax = ax or _axes(4.4, 4.4)
+    ax = ax or _axes(NARROW, NARROW)
     direction = direction / direction.norm()
     along = (points - mean) @ direction
     feet = mean + along[:, None] * direction
@@ -350,7 +406,7 @@ def density(
     Over it the ellipses of a Gaussian with mean `mu` and standard deviations `sigma`, both `(2,)`, at one and two of
     them. `square` is (left, right, bottom, top).
     """
-    ax = ax or _axes(4, 4)
+    ax = ax or _axes(NARROW, NARROW)
     shades = _array((log_density - log_density.max()).exp())
     ax.imshow(shades.T, cmap="gray", origin="lower", extent=square, aspect="auto")
     for times in (1, 2):
@@ -367,7 +423,7 @@ def table_image(
 
     `labels` name the rows and the columns: texts, or small images `(M, 1, H, W)`.
     """
-    ax = ax or _axes(5.6, 5.4)
+    ax = ax or _axes(MIDDLE, MIDDLE)
     ax.imshow(_array(table), cmap="Greys", vmin=0)
     names = [""] * len(labels) if isinstance(labels, Tensor) else labels
     ax.set_xticks(range(len(labels)), names, rotation=90, family="monospace")
@@ -391,7 +447,7 @@ def table_image(
 
 def arrows(points: Tensor, places: Tensor, steps: Tensor, ax: Axes | None = None) -> Axes:
     """A field in the plane: at each of `places` `(M, 2)` an arrow `steps` `(M, 2)`, over `points` `(N, 2)` in grey."""
-    ax = ax or _axes(5, 5)
+    ax = ax or _axes(MIDDLE, MIDDLE)
     ax.plot(*_array(points).T, ".", color="#BBBBBB", markersize=2)
     _quiver(places, steps, ax)
     return ax
@@ -405,7 +461,7 @@ def score_field(
     At each of `places` `(M, 2)` stands an arrow along `steps` `(M, 2)`: all equally long, or with `unit=False` as long
     as the steps are. The map's shades end 12 nats below its peak.
     """
-    ax = ax or _axes(4, 4)
+    ax = ax or _axes(NARROW, NARROW)
     (left, bottom), (right, top) = places.min(0).values.tolist(), places.max(0).values.tolist()
     columns, rows = torch.linspace(left, right, 60), torch.linspace(bottom, top, 60)
     grid = torch.cartesian_prod(rows, columns).flip(1)  # row by row, from below
@@ -432,7 +488,7 @@ def _quiver(places: Tensor, steps: Tensor, ax: Axes) -> None:
 
 def evidence_bar(reconstruction: float, KL: float, gap: float, ax: Axes | None = None) -> Axes:
     """log p(x) = reconstruction − KL + gap, in nats, as three steps: to the ELBO, and from there to log p(x)."""
-    ax = ax or _axes(6.4, 2.6)
+    ax = ax or _axes(MIDDLE, 2.6)
     bound, evidence = reconstruction - KL, reconstruction - KL + gap
     steps = [
         ("reconstruction", 0, reconstruction, DECODER),
@@ -457,7 +513,7 @@ def evidence_bar(reconstruction: float, KL: float, gap: float, ax: Axes | None =
 
 def row(count: int) -> list[Axes]:
     """`count` Axes side by side in one figure."""
-    size = (WIDEST, min(3.6, WIDEST / count + 0.4))
+    size = (WIDE, min(3.6, WIDE / count + 0.1))
     return list(plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False)[1][0])
 
 

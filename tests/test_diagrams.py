@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot as plt
-from matplotlib.patches import FancyArrowPatch
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.text import Annotation
 
 from aetutor import diagrams, plots
@@ -106,7 +106,7 @@ def test_no_two_texts_overlap_and_none_is_cut_off(diagram):
         assert canvas.x0 <= box.x0 and box.x1 <= canvas.x1 and canvas.y0 <= box.y0 and box.y1 <= canvas.y1, name
         for picture in ax.get_images():
             assert not box.overlaps(picture.get_window_extent()), name
-    assert ax.figure.get_figwidth() * plots.SCREEN < 768  # pixels of the screen
+    assert ax.figure.get_figwidth() * plots.SCREEN <= 760  # pixels of the screen
 
 
 def test_arrows_of_functions_are_solid_and_of_draws_dashed():
@@ -143,6 +143,18 @@ def test_the_gradient_of_the_vae_reaches_mu_and_sigma_by_way_of_z_and_not_epsilo
     for (_, (x, y)), strip in ((to_mu, mu), (to_sigma, sigma)):
         assert 0 <= x - strip[1] < 0.2 and min(abs(y - strip[2]), abs(y - strip[3])) < 0.1
     assert all(start[1] > 1.5 for start, _ in ends)  # none begins or ends at eps, which stands below
+    plt.close("all")
+
+
+def test_the_kl_concerns_what_the_encoder_gives():
+    ax = diagrams.vae(X, MU, SIGMA, X_HAT)
+    ax.figure.draw_without_rendering()
+    (panel,) = [patch.get_window_extent() for patch in ax.patches if isinstance(patch, FancyBboxPatch)]
+    places = {text.get_text(): text.get_window_extent() for text in ax.texts}
+    strips = [image.get_window_extent() for image in ax.get_images() if image.get_cmap().name != "gray"]
+    for box in (*strips, places["$\\mu$"], places["$\\sigma$"], places["KL to the prior"]):
+        assert panel.x0 <= box.x0 and box.x1 <= panel.x1 and panel.y0 <= box.y0 and box.y1 <= panel.y1
+    assert not panel.overlaps(places["$z = \\mu + \\sigma\\varepsilon$"])
     plt.close("all")
 
 

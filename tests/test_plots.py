@@ -98,6 +98,36 @@ def test_image_rows_writes_heads_above_columns_and_frames_the_images_it_is_told(
         assert 3 <= top < 4.5 and 7.5 < bottom <= 9 and not frame.get_fill()
 
 
+def test_image_rows_writes_beneath_the_images_it_is_told():
+    x = images(3, height=28, width=28)
+    beneath = {"copy": [9.7, "10.6", 8]}
+    ax = plots.image_rows({"original": x, "copy": x, "again": x}, beneath=beneath, framed={"again": [0, 0, 1]})
+    picture, step = ax.get_images()[0].get_array(), 28 + plots.TEXT_LINE + plots.GAP
+    for row, column in itertools.product(range(3), range(3)):
+        drawn = picture[step * row : step * row + 28, 30 * column : 30 * column + 28]
+        assert np.array_equal(drawn, x[column, 0].float())
+        assert (picture[step * row + 28 : step * (row + 1), :] == 1).all()  # room for the text, white
+    assert [text.get_text() for text in ax.texts] == ["9.7", "10.6", "8"]
+    plots._finish(ax.figure)
+    ax.figure.draw_without_rendering()
+    for column, text in enumerate(ax.texts):
+        box = ax.transData.inverted().transform(text.get_window_extent())
+        (left, low), (right, high) = box  # rows count downwards
+        assert (left + right) / 2 == pytest.approx(30 * column + 13.5, abs=0.5)
+        assert step + 27.5 <= high < low <= 2 * step - 0.5  # between its image and the next row's
+    assert [int(tick) for tick in ax.get_yticks()] == [14, step + 14, 2 * step + 14]
+    (frame,) = ax.patches
+    assert 2 * step - 2 < frame.get_y() < 2 * step and 28 < frame.get_height() < 32
+
+
+def test_bytes_keep_their_greys_above_a_text_and_beside_floats():
+    x = torch.full((2, 1, 5, 5), 51, dtype=torch.uint8)
+    ax = plots.image_rows({"bytes": x, "floats": x / 255}, beneath={"floats": [1, 2]})
+    picture, step = ax.get_images()[0].get_array(), 5 + plots.TEXT_LINE + plots.GAP
+    assert np.allclose(picture[:5, :5], 0.2) and np.allclose(picture[step : step + 5, :5], 0.2)
+    assert (picture[5:step] == 1).all()
+
+
 def test_signed_rows_are_white_at_0_red_above_blue_below_and_each_image_is_scaled_for_itself():
     x = torch.tensor([[0.0, 4.0, -4.0, 2.0], [0.0, -0.1, 0.05, 0.1]], dtype=torch.float64).view(2, 1, 1, 4)
     ax = plots.signed_rows({"first": x.requires_grad_(), "second": 0 * x})
@@ -288,6 +318,21 @@ def test_manifold_puts_each_image_at_its_code():
         assert np.array_equal(picture[4 * row : 4 * row + 4, 4 * column : 4 * column + 4], image)
     assert (ax.get_xlim(), ax.get_ylim()) == ((-3, 3), (-1.5, 6))  # the first row is the uppermost
     assert tuple(drawn.get_extent()) == (-3, 3, -1.5, 6) and (ax.get_xlabel(), ax.get_ylabel()) == ("$z_1$", "$z_2$")
+
+
+def test_codes_may_lie_over_the_decoded_plane():
+    x, codes = images(4, height=4, width=4), torch.tensor([[0.5, -1.0], [1.0, 9.0]])
+    ax = plots.code_scatter(codes, [1, 2], reach=3, decoded=x)
+    (drawn,) = ax.get_images()
+    picture = np.asarray(drawn.get_array())
+    assert tuple(drawn.get_extent()) == (-3, 3, -3, 3) and (ax.get_xlim(), ax.get_ylim()) == ((-3, 3), (-3, 3))
+    assert drawn.origin == "upper" and drawn.zorder < ax.collections[0].zorder
+    for i, image in enumerate(x[:, 0].float()):
+        row, column = divmod(i, 2)
+        part = picture[4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
+        np.testing.assert_allclose(part, 1 - 0.3 * image, atol=1e-6)  # dark ink on white, and pale
+    with pytest.raises(ValueError, match="reach"):
+        plots.code_scatter(codes, [1, 2], decoded=x)
 
 
 def test_pca_picture_joins_each_point_to_its_orthogonal_projection():
@@ -508,7 +553,7 @@ def test_show_gives_a_png_with_alternative_text_and_a_caption(shown, what):
     with Image.open(io.BytesIO(picture["image/png"])) as image:
         width = image.width // 2
         assert image.format == "PNG" and image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
-    assert width == pytest.approx(6 * plots.SCREEN, rel=0.05)  # the figure is 6 inches wide
+    assert width == pytest.approx(plots.MIDDLE * plots.SCREEN, rel=0.05)
     metadata = {"image/png": {"alt": "A line that falls from 2 to 1.", "width": width}}
     assert options == {"raw": True, "metadata": metadata}
     assert picture.keys() == {"image/png", "text/plain"}
@@ -547,7 +592,9 @@ def test_a_lines_name_stands_to_the_right_of_its_end_in_its_colour(scale, upside
             assert pixel_height(labels[name]) == pytest.approx(ax.transData.transform((10, end))[1], abs=2)
     assert pixel_height(labels["up"]) == pytest.approx(ax.transData.transform((10, 1000))[1], abs=2)
     for line, text in zip(ax.get_lines(), labels.values(), strict=True):
-        assert text.get_color() == line.get_color() and text.get_window_extent().x0 > ax.get_window_extent().x1
+        hue, ink = to_rgb(line.get_color()), to_rgb(text.get_color())
+        np.testing.assert_allclose(np.divide(ink, max(ink) or 1), np.divide(hue, max(hue) or 1), atol=1e-6)
+        assert text.get_window_extent().x0 > ax.get_window_extent().x1
 
 
 def test_a_line_that_leaves_the_picture_is_named_where_it_leaves():
@@ -571,6 +618,72 @@ def test_names_of_lines_that_end_together_do_not_overlap_and_keep_their_order(en
         assert lower.get_window_extent().y1 <= upper.get_window_extent().y0 + 1
 
 
+def lightness(colour):
+    """CIE L*, 0 to 100, of a colour: what is left of it in greyscale, and to the colour-blind."""
+    luminance = relative_luminance(colour)
+    return 116 * luminance ** (1 / 3) - 16 if luminance > 216 / 24389 else luminance * 24389 / 27
+
+
+def relative_luminance(colour):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_roles_have_colours_that_differ_in_lightness():
+    roles = [plots.DATA, plots.ENCODER, plots.CODE, plots.DECODER, plots.TRUTH]
+    steps = np.diff(sorted(lightness(colour) for colour in roles))
+    assert steps.min() > 8
+
+
+def test_names_of_lines_can_be_read_on_white_whatever_the_lines_colour():
+    ys = {str(i): [i, i] for i in range(len(plots.STYLES))}
+    names = labels_in(plots.curves([0, 1], ys, "x", "y", colours={"0": plots.CODE}))
+    for name, text in names.items():
+        assert 1.05 / (relative_luminance(text.get_color()) + 0.05) >= 4.5, name
+
+
+@pytest.mark.parametrize("ends", [[0.0, 0.1, 0.2, 9.0], [1.0, 9.8, 9.9, 10.0]])
+def test_names_of_lines_stay_beside_the_picture(ends):
+    ax = plots.curves([0, 1], {f"line {i}": [5, end] for i, end in enumerate(ends)}, "x", "y")
+    ax.set_ylim(0, 10)
+    labels, box = list(labels_in(ax).values()), ax.get_window_extent()
+    assert all(box.y0 - 1 <= pixel_height(text) <= box.y1 + 1 for text in labels)
+    for lower, upper in itertools.pairwise(labels):
+        assert lower.get_window_extent().y1 <= upper.get_window_extent().y0 + 1
+
+
+def test_curves_take_colours_of_roles_levels_and_marks():
+    ax = plots.curves(
+        [1, 2, 4],
+        {"a": [30, 20, 19], "b": [29, 21, 20]},
+        "epoch",
+        "loss",
+        colours={"b": plots.DECODER},
+        levels={"floor": 12},
+        marks={"trained here": 3},
+    )
+    labels = labels_in(ax)
+    first, second, floor, mark = ax.get_lines()
+    assert (first.get_color(), second.get_color()) == (plots.STYLES[0][0], plots.DECODER)
+    assert list(floor.get_ydata()) == [12, 12] and list(mark.get_xdata()) == [3, 3]
+    left, right = (ax.transData.inverted().transform(ends)[0] for ends in ax.get_window_extent().get_points())
+    assert ax.get_ylim()[0] < 12 and (left, right) == pytest.approx(ax.get_xlim())
+    for line, across in ((floor, 0), (mark, 1)):  # from edge to edge
+        path = line.get_transform().transform(line.get_xydata())[:, across]
+        assert path == pytest.approx(ax.get_window_extent().get_points()[:, across])
+    assert list(labels) == ["trained here", "a", "b", "floor"]
+    assert pixel_height(labels["floor"]) == pytest.approx(ax.transData.transform((0, 12))[1], abs=2)
+    above = labels["trained here"].get_window_extent()
+    assert (above.x0 + above.x1) / 2 == pytest.approx(ax.transData.transform((3, 0))[0], abs=1)
+    assert above.y0 >= ax.get_window_extent().y1 - 1
+
+
+def test_one_line_and_its_floor_are_both_named_and_the_floor_is_not_the_frame():
+    ax = plots.curves([1, 2], {"a": [2, 1]}, "x", "y", levels={"floor": 0.955})  # below the line, but in its margin
+    assert list(labels_in(ax)) == ["a", "floor"]
+    assert ax.transAxes.inverted().transform(ax.transData.transform((1, 0.955)))[1] > 0.04
+
+
 def test_one_line_needs_no_name():
     assert labels_in(plots.curves([1], {"a": [1]}, "x", "y")) == {}
 
@@ -581,6 +694,65 @@ def test_all_texts_have_one_size():
     ax.text(0, 0, "words", fontsize=4)
     labels_in(ax)
     assert {ax.title.get_fontsize(), ax.texts[0].get_fontsize()} == {plots.TEXT}
+
+
+def texts_that_are_seen(figure):
+    """All texts of a figure as `show` displays it: those on an axis only within its limits."""
+    plots._finish(figure)
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        yield from (text for text in (ax.title, *ax.texts) if text.get_text())
+        for axis, (low, high) in ((ax.xaxis, sorted(ax.get_xlim())), (ax.yaxis, sorted(ax.get_ylim()))):
+            yield axis.label
+            for tick in axis.get_major_ticks():
+                if low <= tick.get_loc() <= high:
+                    yield from (text for text in (tick.label1, tick.label2) if text.get_visible())
+
+
+def panels(count):
+    axes = plots.row(count)
+    for ax in axes:
+        ends = {"autoencoder": 2.0, "DAE": 1.9, "median filter": 1.95, "shift": 1.0}
+        plots.curves([0, 1], {name: [8, end] for name, end in ends.items()}, "level", "PSNR [dB]", ax)
+        ax.set_title("masking")
+    return axes[0]
+
+
+DIGITS = images(12, height=28, width=28)
+FIGURES = {
+    "curves": lambda: plots.curves([1, 20], {"a": [9, 1], "b": [8, 1]}, "epoch", "loss", levels={"floor": 0.9}),
+    "marked": lambda: plots.curves([1, 20], {"a": [9, 1]}, "epoch", "loss", marks={"here": 3, "there": 9}),
+    "two panels": lambda: panels(2),
+    "three panels": lambda: panels(3),
+    "rows": lambda: plots.image_rows(
+        {"original": DIGITS, "the nearest of all": DIGITS},
+        heads=[f"{i} of {i}" for i in range(12)],
+        beneath={"original": ["100.5"] * 12, "the nearest of all": ["100.5"] * 12},
+    ),
+    "codes": lambda: plots.code_scatter(torch.eye(2), [1, 2], title="epoch 1", reach=2, prior=True),
+    "bar": lambda: plots.evidence_bar(-75.3, 25.4, 4.2),
+    "table": lambda: plots.table_image(torch.rand(16, 16), [f"{i:04b}" for i in range(16)], "noisy", "clean"),
+}
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_no_two_texts_of_a_figure_overlap(name):
+    figure = FIGURES[name]().figure
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts_that_are_seen(figure) if text.get_text()]
+    assert len(boxes) > 4
+    for (first, box), (second, other) in itertools.combinations(boxes, 2):
+        assert not box.shrunk(0.98, 0.8).overlaps(other.shrunk(0.98, 0.8)), (first, second)  # boxes have some air
+
+
+@pytest.mark.parametrize("draw", [*FIGURES.values(), lambda: plots.image_grid(DIGITS.repeat(3, 1, 1, 1), 36)])
+def test_a_figure_is_shown_no_wider_than_a_page_and_at_double_resolution(shown, draw):
+    plots.show(draw(), "", "alt")
+    ((picture,), options), _ = shown
+    width = options["metadata"]["image/png"]["width"]
+    assert width <= 770  # pixels of the screen: what a page of a book has for a figure
+    with Image.open(io.BytesIO(picture["image/png"])) as image:
+        assert abs(image.width - 2 * width) <= 1
+    assert len(picture["image/png"]) < 150_000  # fifteen of them leave a notebook small
 
 
 def coloured_axes(colours):
