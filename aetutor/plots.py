@@ -507,7 +507,7 @@ def evidence_bar(reconstruction: float, KL: float, gap: float, ax: Axes | None =
     ax.tick_params(axis="y", length=0)
     ends = (0, reconstruction, bound, evidence)
     reach = max(ends) - min(ends)
-    ax.set(ylim=(-2.5, 1.3), xlabel="nats", xlim=(min(ends) - 0.3 * reach, max(ends) + 0.03 * reach))
+    ax.set(ylim=(-2.5, 1.3), xlabel="nats", xlim=(min(ends) - 0.4 * reach, max(ends) + 0.03 * reach))
     return ax
 
 

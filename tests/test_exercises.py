@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from aetutor import corruption
 from aetutor.data import load, to_unit
 from aetutor.exercises import EXERCISES, Exercise, Mistake, Verdict, check
 from aetutor.exercises.build import code_size, outputs
@@ -234,7 +235,7 @@ def test_the_callers_random_state_is_untouched():
 @pytest.mark.parametrize(
     ("number", "answer"),
     [
-        ("2.1", lambda x, u, level: x * (torch.rand_like(x) >= level)),
+        ("2.1", lambda x, level: torch.rand_like(x)),
         ("3.3", lambda x, mu, v, eps, f: EXERCISES["3.3"].reference(x, mu, v, torch.randn_like(eps), f)),
     ],
 )
@@ -268,8 +269,8 @@ def decorated(*_):
     pass
 
 
-def forgot_the_return(x, u, level):
-    x * (u >= level)
+def forgot_the_return(x, level):
+    x * (1 - level)
 
 
 STUBS = [None, ..., dots, only_a_docstring, not_implemented, decorated, lambda *_: None, functools.partial(dots, 1)]
@@ -569,6 +570,17 @@ def test_the_error_of_pca_is_that_of_numpy_and_the_report_that_of_the_images():
         (to_unit(data.test_x) - 0.1).square().flatten(1).sum(1).mean().item(), rel=1e-5
     )
     assert facts["mean image"] == pytest.approx(np.square(test - mean).sum(1).mean(), rel=1e-4)
+
+
+def test_the_psnr_of_the_median_filter_is_that_of_numpy_on_images_with_the_packages_noise():
+    clean = to_unit(load("mnist").test_x)
+    noisy = corruption.salt_and_pepper(clean, 0.5, torch.Generator().manual_seed(0)).numpy()
+    padded = np.pad(noisy, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+    error = np.square(np.median(windows, axis=(-2, -1)) - clean.numpy()).mean()
+    facts = EXERCISES["2.6"].measure(lambda x: 0 * x)
+    assert facts["median"] == pytest.approx(-10 * np.log10(error), abs=1e-3)
+    assert facts["psnr"] == pytest.approx(-10 * math.log10(clean.square().mean().item()), abs=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -221,16 +221,13 @@ def test_another_number_is_wrong_without_a_known_reason(answer):
 # --- notebook 02 -----------------------------------------------------------------------------------------------------
 
 
-def test_masking_and_salt_and_pepper_have_the_moments_of_the_packages_own_draws():
+def test_salt_and_pepper_has_the_variance_of_the_packages_own_draws():
     x = torch.linspace(0, 1, 11).double()
     draws = corruption.salt_and_pepper(x.expand(200_000, -1), 0.3, torch.Generator().manual_seed(0))
     deviations = (draws - draws.mean(0)).square()
     variance = reference("salt_and_pepper_variance")(x, 0.3)
     error = deviations.std(0) / len(draws) ** 0.5
     assert ((deviations.mean(0) - variance).abs() < 4 * error).all() and (error < 0.001).all()
-    u = torch.rand(9, 9, generator=torch.Generator().manual_seed(1))
-    noisy = corruption.mask(torch.ones(9, 9), 0.4, torch.Generator().manual_seed(1))
-    assert torch.equal(reference("mask_with")(torch.ones(9, 9), u, 0.4), noisy)
 
 
 def test_denoising_objective_is_the_packages_loss_less_the_gaussians_constant():
@@ -271,12 +268,12 @@ def test_in_every_trial_of_the_memory_all_weights_of_the_first_image_underflow()
         assert (weights[0] == 0).all() and (weights[1:].float().sum(1) > 0).all()
 
 
-def test_the_score_of_the_perfect_denoiser_of_a_gaussian():
-    # x ~ N(2, 3²), x_tilde ~ N(x, σ²): the posterior mean is the precision-weighted one, and x_tilde ~ N(2, 3² + σ²)
-    x_tilde, sigma = torch.linspace(-4, 8, 13).double()[:, None], 0.6
-    restored = (x_tilde / sigma**2 + 2 / 9) / (1 / sigma**2 + 1 / 9)
-    score = reference("score_of_denoiser")(x_tilde, restored, sigma)
-    torch.testing.assert_close(score, -(x_tilde - 2) / (9 + sigma**2))
+def test_the_best_denoiser_of_a_gaussian_is_the_precision_weighted_mean():
+    # x ~ N(2, 3²) and x_tilde ~ N(x, σ²), so x_tilde ~ N(2, 3² + σ²)
+    x_tilde, sigma = torch.linspace(-4, 8, 12).double().view(6, 2), 0.6
+    density = torch.distributions.Normal(2.0, (9 + sigma**2) ** 0.5)
+    best = reference("denoise_with")(lambda x: density.log_prob(x).sum(1), x_tilde, sigma)
+    torch.testing.assert_close(best, (x_tilde / sigma**2 + 2 / 9) / (1 / sigma**2 + 1 / 9))
 
 
 # --- notebook 03 -----------------------------------------------------------------------------------------------------
@@ -753,11 +750,6 @@ RIGHT = {
             batch.sub_(batch.mean()).double().square().sum() / (len(batch) - 1) * (1 / len(batch) - 1 / N)
         ],
     ],
-    "mask_with": [
-        lambda x, u, level: torch.where(u < level, 0.0, x),
-        lambda x, u, level: x.masked_fill(u < level, 0),
-        lambda x, u, level: np.where(u.numpy() < level, 0, x.numpy()),
-    ],
     "salt_and_pepper_variance": [
         lambda x, level: level / 4 + level * (1 - level) * (x - 0.5) ** 2,
         lambda x, level: (
@@ -780,9 +772,11 @@ RIGHT = {
         lambda x_tilde, images, sigma: (-(torch.cdist(x_tilde, images) ** 2) / (2 * sigma**2)).softmax(1) @ images,
         memory_by_torch_distributions,
     ],
-    "score_of_denoiser": [
-        lambda x_tilde, restored, sigma: torch.sub(restored, x_tilde) * sigma**-2,
-        lambda x_tilde, restored, sigma: (restored.numpy() - x_tilde.numpy()) / sigma / sigma,
+    "denoise_with": [
+        lambda f, x, sigma: x + sigma**2 * torch.func.vmap(torch.func.grad(lambda row: f(row[None])[0]))(x),
+        lambda f, x, sigma: torch.stack(
+            [row + sigma**2 * torch.autograd.functional.jacobian(lambda z: f(z[None])[0], row) for row in x]
+        ),
     ],
     "log_evidence": [
         lambda log_px_z, log_p_z, cell: torch.logsumexp(log_px_z + log_p_z[None] + math.log(cell), -1, keepdim=True),
@@ -1009,8 +1003,6 @@ WRONG = [
         lambda train, x, K: pca_in_numpy(train, x, K) - train.mean(0).numpy(),
         "the mean is not added back",
     ),
-    ("mask_with", lambda x, u, level: functional.dropout(x, level), "rescaled as dropout does"),
-    ("mask_with", lambda x, u, level: 0 * x, None),
     (
         "denoising_objective",
         lambda x, x_tilde, r: functional.mse_loss(r(x_tilde), x.expand_as(x_tilde), reduction="sum") / len(x_tilde),

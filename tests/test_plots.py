@@ -90,7 +90,7 @@ def test_image_rows_writes_heads_above_columns_and_frames_the_images_it_is_told(
     ax = plots.image_rows({"a": x, "b": x}, heads=["one", "two", "three"], framed={"b": marks})
     assert [label.get_text() for label in ax.get_xticklabels()] == ["one", "two", "three"]
     assert ax.get_xticks().tolist() == [2, 2 + 6, 2 + 12]  # images 4 wide, gaps of 2
-    assert ax.xaxis.get_tick_params()["labeltop"] and not ax.xaxis.get_tick_params()["labelbottom"]
+    assert all(tick.label2.get_visible() and not tick.label1.get_visible() for tick in ax.xaxis.get_major_ticks())
     for frame, column in zip(ax.patches, (0, 2), strict=True):
         (left, top), (right, bottom) = frame.get_bbox().min, frame.get_bbox().max
         # pixel i goes from i - 0.5 to i + 0.5; the second row's pixels are 5 to 7

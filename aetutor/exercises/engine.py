@@ -180,6 +180,7 @@ def mark(number: str, exercise: Exercise, answer) -> Verdict:
 
 
 def typical(mistake: Mistake) -> str:
+    """What is told to a student who makes a known mistake."""
     return f"not yet. A typical mistake: {mistake.name}. {mistake.why}"
 
 

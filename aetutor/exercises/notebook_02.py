@@ -1,70 +1,19 @@
 """The exercises of notebook 02."""
 
-import torch
+from functools import cache
+from math import isfinite, log10
 
+import torch
+from torch import Tensor
+
+from aetutor import corruption
+from aetutor.evaluation import median_filter
 from aetutor.exercises import slips
-from aetutor.exercises.engine import Exercise, Mistake
+from aetutor.exercises.build import ACCEPTS, outputs
+from aetutor.exercises.engine import BuildExercise, Exercise, Mistake
 from aetutor.exercises.random_inputs import normal, number, uniform
 
 # --- 2.1 -------------------------------------------------------------------------------------------------------------
-
-
-def mask_with(x, u, level):
-    """Masking: equation (2.1) gives its mean and variance."""
-    return x * (u >= level)
-
-
-def _masking_inputs(size: int, g: torch.Generator) -> tuple:
-    """Grey values in [0.2, 0.9]; the first pixel is lost, the second kept, and their numbers and the level differ."""
-    shape, level = (size + 1, 2 * size + 4), number(g, 0.2, 0.4)
-    u = uniform(g, *shape)
-    u[0, :2] = torch.tensor([0.1, 0.9], dtype=torch.float64)
-    return 0.2 + 0.7 * uniform(g, *shape), u, level
-
-
-def _looks_like_dropout(x, u, level, result):
-    """Each pixel is 0 or x / (1 - level), whatever u says, and not all are 0."""
-    rescaled = torch.isclose(result, x.double() / (1 - level), rtol=1e-4)
-    return bool(((result == 0) | rescaled).all() and rescaled.any())
-
-
-EXERCISE_1 = Exercise(
-    prompt="Write `mask_with(x, u, level)`: a pixel of x is set to 0 where its number in u is below level, and stays "
-    "as it is elsewhere. x and u have the same shape.",
-    inputs=_masking_inputs,
-    reference=mask_with,
-    mistakes=[
-        Mistake(
-            "rescaled as dropout does",
-            lambda x, u, level: mask_with(x, u, level) / (1 - level),
-            "Dropout divides the survivors by 1 - level to keep the mean. Masking does not: its mean is (1 - level) x.",
-            sign=_looks_like_dropout,
-        ),
-        Mistake(
-            "the level taken for the probability to keep",
-            lambda x, u, level: x * (u < level),
-            "The level is the probability that a pixel is *lost*: it is kept where u is not below it.",
-        ),
-        Mistake(
-            "u is compared with 1 - level",
-            lambda x, u, level: x * (u >= 1 - level),
-            "A pixel is lost where u < level: the level is the probability that it is lost, not that it is kept.",
-        ),
-        Mistake(
-            "the mean instead of a draw",
-            lambda x, u, level: (1 - level) * x,
-            "That is E[x_tilde|x], equation (2.1). Each pixel is either lost or as it was.",
-        ),
-        Mistake(
-            "lost pixels become white",
-            lambda x, u, level: torch.where(u < level, torch.ones_like(x), x),
-            "Lost pixels become 0, which is black.",
-        ),
-        Mistake("the mask itself", lambda x, u, level: (u >= level).to(x.dtype), "Multiply the mask with the image."),
-    ],
-)
-
-# --- 2.2 -------------------------------------------------------------------------------------------------------------
 
 
 def salt_and_pepper_variance(x, level):
@@ -73,7 +22,7 @@ def salt_and_pepper_variance(x, level):
     return mean_square - mean**2
 
 
-EXERCISE_2 = Exercise(
+EXERCISE_1 = Exercise(
     prompt="Write `salt_and_pepper_variance(x, level)`: the variance of each pixel of x_tilde given x, for grey values "
     "x of any shape, under salt and pepper.",
     inputs=lambda size, g: (0.05 + 0.9 * uniform(g, size, size + 1), number(g, 0.2, 0.8)),
@@ -116,7 +65,7 @@ EXERCISE_2 = Exercise(
     ],
 )
 
-# --- 2.3 -------------------------------------------------------------------------------------------------------------
+# --- 2.2 -------------------------------------------------------------------------------------------------------------
 
 
 def denoising_objective(x, x_tilde, r):
@@ -135,7 +84,7 @@ def _objective_inputs(size: int, g: torch.Generator) -> tuple:
     return x, x + 0.7 * normal(g, size + 2, *x.shape), restore
 
 
-EXERCISE_3 = Exercise(
+EXERCISE_2 = Exercise(
     prompt="Write `denoising_objective(x, x_tilde, r)`: x (B, D), x_tilde (S, B, D) holds S corruptions of each image, "
     "r restores images (…, D). Return the third line of (2.3) for each image, (B,), with the squared error, "
     "summed over the pixels.",
@@ -188,7 +137,7 @@ EXERCISE_3 = Exercise(
     ],
 )
 
-# --- 2.4 -------------------------------------------------------------------------------------------------------------
+# --- 2.3 -------------------------------------------------------------------------------------------------------------
 
 
 def posterior_means(prior, likelihood, images):
@@ -207,7 +156,7 @@ def _most_probable(prior, likelihood, images):
     return images[(prior[:, None] * likelihood).argmax(0)]
 
 
-EXERCISE_4 = Exercise(
+EXERCISE_3 = Exercise(
     prompt="Write `posterior_means(prior, likelihood, images)`: prior (N,), likelihood q_D(x_tilde|x) (N, T), images "
     "(N, D). Return E[x|x_tilde] for each of the T corrupted images, (T, D).",
     inputs=_table_inputs,
@@ -252,7 +201,7 @@ EXERCISE_4 = Exercise(
     ],
 )
 
-# --- 2.5 -------------------------------------------------------------------------------------------------------------
+# --- 2.4 -------------------------------------------------------------------------------------------------------------
 
 
 def softmax_memory(x_tilde, images, sigma):
@@ -290,9 +239,9 @@ def _nearest(x_tilde, images, sigma):
     return images[_squared_distances(x_tilde, images).argmin(1)]
 
 
-EXERCISE_5 = Exercise(
+EXERCISE_4 = Exercise(
     prompt="Write `softmax_memory(x_tilde, images, sigma)`: noisy images (B, D), training images (N, D), the noise's "
-    "standard deviation. Return (2.6), the posterior means, (B, D).",
+    "standard deviation. Return (2.6), the posterior means, (B, D), also where all the exponentials underflow.",
     inputs=_noisy_inputs,
     reference=softmax_memory,
     mistakes=[
@@ -345,59 +294,141 @@ EXERCISE_5 = Exercise(
     ],
 )
 
-# --- 2.6 -------------------------------------------------------------------------------------------------------------
+# --- 2.5 -------------------------------------------------------------------------------------------------------------
 
 
-def score_of_denoiser(x_tilde, restored, sigma):
-    """Equation (2.7), solved for the score."""
-    return (restored - x_tilde) / sigma**2
+def denoise_with(log_density, x_tilde, sigma):
+    """Tweedie's formula (2.7): uphill by sigma² times the slope of the log-density."""
+    return x_tilde + sigma**2 * _slope(log_density, x_tilde)
 
 
-EXERCISE_6 = Exercise(
-    prompt="Write `score_of_denoiser(x_tilde, restored, sigma)`: noisy images, what a perfect denoiser makes of them, "
-    "both (B, D), and the noise's standard deviation. Return the score at each noisy image, (B, D).",
-    inputs=lambda size, g: (normal(g, size, size + 1), normal(g, size, size + 1), number(g, 0.3, 0.7)),
-    reference=score_of_denoiser,
+def _slope(log_density, x_tilde):
+    """The gradient of log_density, `(B, D)` -> `(B,)`, at each x_tilde, (B, D)."""
+    x_tilde = x_tilde.detach().clone().requires_grad_()
+    return torch.autograd.grad(log_density(x_tilde).sum(), x_tilde)[0]
+
+
+def two_hills(x):
+    """The log of a density with two hills, of different widths, (B, D) -> (B,), up to a constant."""
+    return torch.logaddexp(-2 * (x - 1).square().sum(1), -0.5 * (x + 1).square().sum(1) - 0.3)
+
+
+EXERCISE_5 = Exercise(
+    prompt="Write `denoise_with(log_density, x_tilde, sigma)`: log_density takes noisy images (B, D) and returns log "
+    "q_sigma of each, (B,). Return the best output for each of the noisy images x_tilde, (B, D), by Tweedie's formula.",
+    inputs=lambda size, g: (two_hills, normal(g, size + 1, size), number(g, 0.3, 0.8)),
+    reference=denoise_with,
     mistakes=[
         Mistake(
-            "the wrong sign",
-            lambda x_tilde, restored, sigma: (x_tilde - restored) / sigma**2,
-            "The score points uphill, from the noisy image towards the restored one.",
+            "downhill",
+            lambda f, x, sigma: x - sigma**2 * _slope(f, x),
+            "The score points to where noisy images are more probable: go uphill, with a plus.",
         ),
         Mistake(
             "σ where σ² belongs",
-            lambda x_tilde, restored, sigma: (restored - x_tilde) / sigma,
-            "The score is one over a grey value, so a difference of grey values must be divided by σ² to give it.",
+            lambda f, x, sigma: x + sigma * _slope(f, x),
+            "Tweedie's formula has sigma²: the score is one over a grey value, and the step is a grey value.",
         ),
         Mistake(
-            "σ² is missing",
-            lambda x_tilde, restored, sigma: restored - x_tilde,
-            "The correction is σ² times the score: divide by σ².",
+            "the step without the starting point",
+            lambda f, x, sigma: sigma**2 * _slope(f, x),
+            "That is the correction. The best output is x_tilde plus the correction.",
         ),
         Mistake(
-            "multiplied by σ²",
-            lambda x_tilde, restored, sigma: sigma**2 * (restored - x_tilde),
-            "The correction is σ² times the score: to get the score, divide.",
+            "the score itself", lambda f, x, sigma: _slope(f, x), "Multiply the score by sigma² and add it to x_tilde."
+        ),
+        Mistake("σ² is forgotten", lambda f, x, sigma: x + _slope(f, x), "The step is sigma² times the score."),
+        Mistake(
+            "the slope of the density",
+            lambda f, x, sigma: x + sigma**2 * _slope(lambda z: f(z).exp(), x),
+            "The score is the gradient of the *log*-density, which log_density gives already: no exp.",
         ),
         Mistake(
-            "divided by 2σ²",
-            lambda x_tilde, restored, sigma: (restored - x_tilde) / (2 * sigma**2),
-            "The ½ of the Gaussian's exponent is gone after the derivative.",
+            "the gradient of the mean over the batch",
+            lambda f, x, sigma: x + sigma**2 * _slope(f, x) / len(x),
+            "The mean divides each gradient by B. Differentiate the sum: each term depends on its own row only.",
+        ),
+    ],
+)
+
+# --- 2.6 -------------------------------------------------------------------------------------------------------------
+
+LEVEL = 0.5  # of salt and pepper
+
+
+@cache
+def _noisy_test_images() -> tuple[Tensor, Tensor]:
+    """The clean test images, and the same with salt and pepper, always the same draw."""
+    from aetutor.data import load, to_unit
+
+    clean = to_unit(load("mnist").test_x)
+    return clean, corruption.salt_and_pepper(clean, LEVEL, torch.Generator().manual_seed(0))
+
+
+def measured(answer) -> dict[str, float]:
+    """The PSNR in dB of all 10,000 restored test images together; "median" is the median filter's."""
+    clean, noisy = _noisy_test_images()
+    restored = outputs(answer, noisy)
+    error = (restored - clean.flatten(1)).square().mean().item()
+    return {
+        "psnr": -10 * log10(max(error, 1e-30)) if isfinite(error) else float("nan"),
+        "copied": (restored - noisy.flatten(1)).square().mean().item(),
+        "as_bytes": (restored / 255 - clean.flatten(1)).square().mean().item(),
+        "spread": restored.var(0).sum().item(),
+        "error": error,
+        "median": _median_filters_psnr(),
+    }
+
+
+@cache
+def _median_filters_psnr() -> float:
+    clean, noisy = _noisy_test_images()
+    return -10 * (median_filter(noisy) - clean).square().mean().log10().item()
+
+
+def _always_the_mean(x):
+    return _noisy_test_images()[0].mean(0).expand_as(x)
+
+
+def brighter_neighbourhood(x):
+    """A wide mean of the noisy pixels, stretched: it beats the median filter without any training."""
+    wide = torch.nn.functional.avg_pool2d(x, 5, stride=1, padding=2, count_include_pad=False)
+    return (2.2 * (wide - 0.3)).clamp(0, 1)
+
+
+EXERCISE_6 = BuildExercise(
+    prompt="Train a denoising autoencoder of your own that beats the median filter on test images with salt and pepper "
+    "at level 0.5. Train on the 60,000 training images, in [0, 1]; a minute is enough. Give the trained model, or a "
+    "function from noisy images (B, 1, 28, 28) to restored ones, (B, 1, 28, 28) or (B, 784).",
+    reference=brighter_neighbourhood,
+    measure=measured,
+    report="PSNR {psnr:.1f} dB on 10,000 test images; the median filter has {median:.1f} dB.",
+    passes=lambda facts: facts["psnr"] > facts["median"],
+    accepts=ACCEPTS,
+    mistakes=[
+        Mistake(
+            "the outputs are not numbers",
+            lambda x: x * float("nan"),
+            "Some are NaN or infinite: the training has diverged. Lower the learning rate.",
+            sign=lambda facts: not isfinite(facts["error"]),
         ),
         Mistake(
-            "the noisy image is not subtracted",
-            lambda x_tilde, restored, sigma: restored / sigma**2,
-            "Bring x_tilde to the other side first.",
+            "the noisy image itself",
+            lambda x: x,
+            "The output is its input, noise and all: the target of the training must be the clean image.",
+            sign=lambda facts: facts["copied"] < 1e-3,
         ),
         Mistake(
-            "the brackets are missing",
-            lambda x_tilde, restored, sigma: restored - x_tilde / sigma**2,
-            "Subtract first: (restored - x_tilde) / sigma**2.",
+            "one output for all images",
+            _always_the_mean,
+            "All outputs are the same. Is the learning rate too large, or does the network not see its input?",
+            sign=lambda facts: facts["spread"] < 1,
         ),
         Mistake(
-            "not solved for the score",
-            lambda x_tilde, restored, sigma: x_tilde + sigma**2 * restored,
-            "That is (2.7) with the restored image in the score's place.",
+            "bytes instead of grey values in [0, 1]",
+            lambda x: 255 * brighter_neighbourhood(x),
+            "The outputs reach 255: train on images in [0, 1], with aetutor.to_unit.",
+            sign=lambda facts: facts["error"] > 1 and facts["as_bytes"] < 0.1,
         ),
     ],
 )

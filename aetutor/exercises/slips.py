@@ -11,30 +11,37 @@ from aetutor.exercises.engine import Mistake
 
 
 def wrong_sign(reference, why: str = "The result has the right size, but the wrong sign.") -> Mistake:
+    """Minus the reference."""
     return Mistake("the wrong sign", lambda *a: -reference(*a), why)
 
 
 def half(reference, why: str = "The ½ belongs to the Gaussian log-likelihood; here the squared error itself is asked."):
+    """Half of the reference."""
     return Mistake("half of it", lambda *a: reference(*a) / 2, why)
 
 
 def twice(reference, why: str) -> Mistake:
+    """Twice the reference, where it has a ½."""
     return Mistake("the ½ is missing", lambda *a: 2 * reference(*a), why)
 
 
 def bits(reference, why: str = "Take the natural logarithm, not the one to base 2.") -> Mistake:
+    """The reference in bits."""
     return Mistake("bits instead of nats", lambda *a: reference(*a) / log(2), why)
 
 
 def no_logarithm(reference, why: str = "exp(-900) is too small for a float and becomes 0. Return the logarithm."):
+    """exp of the reference, which is a logarithm."""
     return Mistake("the logarithm is missing", lambda *a: reference(*a).exp(), why)
 
 
 def sum_of_batch(reference, why: str = "Leave the batch axis: one number for each image.") -> Mistake:
+    """The sum over the batch."""
     return Mistake("one number for the batch", lambda *a: reference(*a).sum(), why)
 
 
 def mean_of_batch(reference, why: str = "Leave the batch axis: one number for each image.") -> Mistake:
+    """The mean over the batch."""
     return Mistake("the mean over the batch", lambda *a: reference(*a).mean(), why)
 
 
@@ -62,6 +69,7 @@ def wrong_axis(terms, why: str = "Axis 0 is the batch; the pixels are axis 1.") 
 
 
 def log_of_a_log(answer) -> Mistake:
+    """NaN everywhere: the logarithm of log-probabilities, which are negative."""
     return Mistake(
         "nothing but NaN",
         answer,
