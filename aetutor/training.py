@@ -143,7 +143,7 @@ class Trainer:
         history = self.history
         while history.epochs < epochs:
             began, total = time.perf_counter(), torch.zeros((), device=self.device)
-            with self.random, self._in_training_mode():
+            with self.random, self._in_training_mode(), torch.enable_grad():  # also where a caller has them off
                 for step, (images, *labels) in enumerate(minibatches(x, y, batch_size)):
                     losses = self._losses(prepare(images), *labels, validate=step == 0)
                     # the minibatch mean is an unbiased estimate of E[L] under the empirical distribution (equation 1.5)

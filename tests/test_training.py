@@ -890,3 +890,18 @@ def test_validation_has_labels_when_the_training_has(y, validation):
         Trainer(model(), lambda ae, x, *y: reconstruction_loss(ae, x), "cpu").fit(
             images(), y, epochs=1, batch_size=4, validation=validation, progress=False
         )
+
+
+def test_a_model_is_trained_where_the_caller_has_gradients_off_too():
+    models = []
+    for gradients in (True, False):
+        torch.manual_seed(0)
+        model = Autoencoder(2, (8,), image_shape=(1, 4, 4), likelihood="gaussian")
+        with torch.set_grad_enabled(gradients):
+            Trainer(model, reconstruction_loss, device="cpu").fit(
+                torch.linspace(0, 1, 320).view(20, 1, 4, 4), epochs=1, batch_size=10, progress=False
+            )
+            assert torch.is_grad_enabled() is gradients
+        models.append(model)
+    for with_gradients, without in zip(*(model.parameters() for model in models), strict=True):
+        assert torch.equal(with_gradients, without)
