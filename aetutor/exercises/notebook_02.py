@@ -390,20 +390,38 @@ def _always_the_mean(x):
     return _noisy_test_images()[0].mean(0).expand_as(x)
 
 
-def brighter_neighbourhood(x):
-    """A wide mean of the noisy pixels, stretched: it beats the median filter without any training."""
-    wide = torch.nn.functional.avg_pool2d(x, 5, stride=1, padding=2, count_include_pad=False)
-    return (2.2 * (wide - 0.3)).clamp(0, 1)
+@cache
+def _linear_map() -> Tensor:
+    """Weights (785, 784) of the linear map from noisy to clean pixels that is best on 20,000 training images."""
+    from aetutor.data import load, to_unit
 
+    clean = to_unit(load("mnist").train_x[:20_000])
+    noisy = _with_one(corruption.salt_and_pepper(clean, LEVEL, torch.Generator().manual_seed(1)))
+    return torch.linalg.solve(noisy.T @ noisy, noisy.T @ clean.flatten(1).double())
+
+
+def _with_one(x: Tensor) -> Tensor:
+    """A constant beside the pixels, (B, 785), in float64."""
+    rows = x.flatten(1).double()
+    return torch.cat([torch.ones_like(rows[:, :1]), rows], 1)
+
+
+def linear_denoiser(x):
+    """Linear regression from noisy to clean pixels: it reaches 14 dB without any network."""
+    return (_with_one(x) @ _linear_map()).clamp(0, 1)
+
+
+ASKED = 14.0  # dB: the median filter and the mean image reach no more than 11.7
 
 EXERCISE_6 = BuildExercise(
-    prompt="Train a denoising autoencoder of your own that beats the median filter on test images with salt and pepper "
-    "at level 0.5. Train on the 60,000 training images, in [0, 1]; a minute is enough. Give the trained model, or a "
-    "function from noisy images (B, 1, 28, 28) to restored ones, (B, 1, 28, 28) or (B, 784).",
-    reference=brighter_neighbourhood,
+    prompt="Train a denoising autoencoder of your own that reaches a PSNR of 14 dB on test images with salt and pepper "
+    "at level 0.5, where the median filter has 11.7 dB. Train on the 60,000 training images, in [0, 1]; a minute is "
+    "enough. Give the trained model, or a function from noisy images (B, 1, 28, 28) to restored ones, "
+    "(B, 1, 28, 28) or (B, 784).",
+    reference=linear_denoiser,
     measure=measured,
-    report="PSNR {psnr:.1f} dB on 10,000 test images; the median filter has {median:.1f} dB.",
-    passes=lambda facts: facts["psnr"] > facts["median"],
+    report="PSNR {psnr:.1f} dB on 10,000 test images; 14 dB are asked, and the median filter has {median:.1f} dB.",
+    passes=lambda facts: facts["psnr"] >= ASKED,
     accepts=ACCEPTS,
     mistakes=[
         Mistake(
@@ -426,7 +444,7 @@ EXERCISE_6 = BuildExercise(
         ),
         Mistake(
             "bytes instead of grey values in [0, 1]",
-            lambda x: 255 * brighter_neighbourhood(x),
+            lambda x: 255 * linear_denoiser(x),
             "The outputs reach 255: train on images in [0, 1], with aetutor.to_unit.",
             sign=lambda facts: facts["error"] > 1 and facts["as_bytes"] < 0.1,
         ),
