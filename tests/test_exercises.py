@@ -6,6 +6,7 @@ Each exercise's own mathematics is in test_exercises_answers.py.
 import functools
 import math
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -14,13 +15,13 @@ from torch import nn
 from torch.nn import functional
 
 from aetutor import corruption
-from aetutor.data import load, to_unit
+from aetutor.data import binarize, load, to_unit
 from aetutor.exercises import EXERCISES, Exercise, Mistake, Verdict, check
 from aetutor.exercises.build import code_size, outputs
 from aetutor.exercises.engine import BuildExercise, NotAnAnswer, mark
 from aetutor.exercises.notebook_01 import quadratic_autoencoder
 from aetutor.models import VAE, Autoencoder
-from aetutor.objectives import reconstruction_loss
+from aetutor.objectives import elbo, reconstruction_loss
 from aetutor.training import Trainer
 
 FUNCTIONS = [number for number, exercise in EXERCISES.items() if exercise.inputs]
@@ -37,7 +38,7 @@ def draw(number, size=4, seed=0):
 
 
 def test_the_exercises_of_a_notebook_are_counted_from_one():
-    for notebook, count in (("1", 8), ("2", 6), ("3", 6), ("4", 6)):
+    for notebook, count in (("1", 8), ("2", 6), ("3", 7), ("4", 6)):
         numbers = [number for number in EXERCISES if number.startswith(f"{notebook}.")]
         assert numbers == [f"{notebook}.{i}" for i in range(1, count + 1)]
 
@@ -236,7 +237,7 @@ def test_the_callers_random_state_is_untouched():
     ("number", "answer"),
     [
         ("2.1", lambda x, level: torch.rand_like(x)),
-        ("3.3", lambda x, mu, v, eps, f: EXERCISES["3.3"].reference(x, mu, v, torch.randn_like(eps), f)),
+        ("3.4", lambda x, mu, v, eps, f: EXERCISES["3.4"].reference(x, mu, v, torch.randn_like(eps), f)),
     ],
 )
 def test_an_answer_with_random_numbers_of_its_own_is_told_so(number, answer):
@@ -600,6 +601,44 @@ def test_a_build_exercise_says_what_it_takes(answer, told):
     verdict = check("1.7", answer)
     assert verdict.passed is False and told in verdict.message
     assert "a trained model with `reconstruct(x)` (its call will do), or a function" in verdict.message
+
+
+def plain_vae(**changed):
+    """A small VAE whose encoder says little: `encode` and `decode` as exercise 3.5 asks for, or changed."""
+    torch.manual_seed(0)
+    vae = VAE(latent_dim=2, hidden=(10,)).requires_grad_(False)
+    methods = {
+        "encode": lambda x: (vae.encode(x).mean, vae.encode(x).variance.log()),
+        "decode": lambda z: vae.decode(z).base_dist.logits,
+    }
+    return types.SimpleNamespace(**methods | changed), vae
+
+
+def test_the_elbo_of_a_built_vae_is_that_of_the_package():
+    model, vae = plain_vae()
+    facts, x = EXERCISES["3.5"].measure(model), binarize(load("mnist").test_x[:5000])
+    assert facts["elbo"] == pytest.approx(elbo(vae, x, samples=5).elbo.mean().item(), rel=1e-3)
+    assert facts["kl"] == pytest.approx(elbo(vae, x).kl.mean().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"encode": None}, "got an object of type SimpleNamespace without `encode` or `decode`."),
+        ({"encode": lambda x: x.flatten(1)[:, :2]}, "`encode` must return two tensors"),
+        (
+            {"encode": lambda x: (x.flatten(1), x.flatten(1))},
+            "`encode` gives (1000, 784) and (1000, 784); both must be",
+        ),
+        ({"decode": lambda z: z}, "for codes (1000, 2) `decode` gives (1000, 2)."),
+        ({"decode": lambda z: z.nowhere}, "your code raised AttributeError"),
+    ],
+    ids=["no encode", "one output", "wide code", "pixels", "raises"],
+)
+def test_the_vae_exercise_says_what_it_takes(changed, told):
+    verdict = check("3.5", plain_vae(**changed)[0])
+    assert verdict.passed is False and told in verdict.message
+    assert "a trained model with `encode(x)`, which gives the mean and the log σ²" in verdict.message
 
 
 @pytest.mark.slow

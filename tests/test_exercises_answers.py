@@ -358,9 +358,24 @@ def kl_by_torch_distributions(mu, log_var):
     return torch.distributions.kl_divergence(q_z, torch.distributions.Normal(0, 1)).sum(1)
 
 
-def test_kl_to_prior_is_torchs_and_the_packages():
-    agrees("kl_to_prior", kl_by_torch_distributions)
-    agrees("kl_to_prior", gaussian_kl)
+def kl_of_normals(mu_q, log_var_q, mu_p, log_var_p):
+    q, p = (torch.distributions.Normal(mu, v.exp().sqrt()) for mu, v in ((mu_q, log_var_q), (mu_p, log_var_p)))
+    return torch.distributions.kl_divergence(q, p).sum(1)
+
+
+def test_the_kl_of_two_gaussians_is_torchs_and_to_the_prior_the_packages():
+    agrees("kl_of_gaussians", kl_of_normals)
+    mu, log_var, *_ = draw("kl_of_gaussians", 5)
+    result = reference("kl_of_gaussians")(mu, log_var, 0 * mu, 0 * mu)
+    torch.testing.assert_close(result, gaussian_kl(mu, log_var))
+
+
+def test_the_gap_of_one_of_two_modes_is_the_integral_of_its_log_ratio():
+    z = torch.linspace(-20, 20, 40_001).double()
+    left, right = (torch.distributions.Normal(mean, 0.5).log_prob(z) for mean in (-8.0, 8.0))
+    posterior = torch.logaddexp(left, right) - math.log(2)
+    gap = torch.trapezoid(left.exp() * (left - posterior), z)
+    assert EXERCISES["3.2"].reference == pytest.approx(gap.item(), abs=1e-8)
 
 
 def elbo_by_torch_distributions(x, mu, log_var, eps, decode):
@@ -391,19 +406,6 @@ def test_elbo_from_noise_is_the_packages_elbo():
     torch.testing.assert_close(result, elbo(model, x, samples=len(eps)).elbo, rtol=1e-10, atol=1e-10)
 
 
-def gaussian_by_torch_distributions(x, mean, sigma):
-    covariance = sigma**2 * torch.eye(x.shape[1]).to(x)
-    return torch.distributions.MultivariateNormal(mean, covariance).log_prob(x)
-
-
-def test_gaussian_log_likelihood_is_torchs_and_the_packages():
-    agrees("gaussian_log_likelihood", gaussian_by_torch_distributions)
-    agrees(
-        "gaussian_log_likelihood",
-        lambda x, mean, sigma: gaussian(mean[:, None, None], sigma).log_prob(x[:, None, None]),
-    )
-
-
 def test_with_the_implied_sigma_the_loss_is_minus_b_times_the_elbo_up_to_a_constant():
     x, x_hat, kl = (
         torch.rand(9, *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -426,7 +428,7 @@ def test_the_prior_on_the_grid_sums_to_one():
 def test_no_two_axes_of_notebook_3s_inputs_are_equally_long(size):
     x, mu, _, eps, _decode = draw("elbo_from_noise", size)
     assert len({1, len(x), x.shape[1], mu.shape[1], len(eps)}) == 5
-    for name in ("log_evidence", "kl_to_prior", "gaussian_log_likelihood", "importance_weighted"):
+    for name in ("log_evidence", "kl_of_gaussians", "importance_weighted"):
         assert len({1, *draw(name, size)[0].shape}) == 3
 
 
@@ -786,15 +788,15 @@ RIGHT = {
             ((log_px_z + log_p_z) - (log_px_z + log_p_z).log_softmax(1))[:, 0] + math.log(cell)
         ),
     ],
-    "kl_to_prior": [
-        lambda mu, log_var: -0.5 * torch.sum(1 + log_var - mu.pow(2) - log_var.exp(), dim=1),
-        lambda mu, log_var: 0.5 * torch.sum(mu.pow(2) + log_var.exp() - 1 - log_var, dim=-1, keepdim=True),
-        lambda mu, log_var: 0.5 * (mu.square() + torch.expm1(log_var) - log_var).sum(1),
-        lambda mu, log_var: [
-            sum(0.5 * (m * m + math.exp(v) - 1 - v) for m, v in zip(p, q, strict=True))
-            for p, q in zip(mu.tolist(), log_var.tolist(), strict=True)
+    "kl_of_gaussians": [
+        lambda m, v, n, w: -0.5 * torch.sum(1 + v - w - (m - n).pow(2) / w.exp() - (v - w).exp(), dim=1),
+        lambda m, v, n, w: 0.5 * torch.sum(((m - n) / (w / 2).exp()) ** 2 + torch.expm1(v - w) - (v - w), -1, True),
+        lambda m, v, n, w: gaussian_kl((m - n) / (w / 2).exp(), v - w),
+        lambda m, v, n, w: [
+            sum(0.5 * (e - c + ((a - b) ** 2 + math.exp(c)) / math.exp(e) - 1) for a, c, b, e in zip(*row, strict=True))
+            for row in zip(m.tolist(), v.tolist(), n.tolist(), w.tolist(), strict=True)
         ],
-        kl_by_torch_distributions,
+        kl_of_normals,
     ],
     "elbo_from_noise": [
         lambda x, mu, log_var, eps, decode: (
@@ -814,18 +816,6 @@ RIGHT = {
             torch.distributions.Bernoulli(probs=outputs(mu, log_var, eps, decode)).log_prob(x).sum(2)
             - gaussian_kl(mu, log_var)
         ).mean(0),
-    ],
-    "gaussian_log_likelihood": [
-        lambda x, mean, sigma: torch.distributions.Normal(mean, sigma).log_prob(x).sum(1),
-        lambda x, mean, sigma: (
-            -((x - mean) / sigma).square().sum(1) / 2 - x.shape[1] * (math.log(sigma) + 0.5 * math.log(2 * math.pi))
-        ),
-        lambda x, mean, sigma: (
-            -functional.gaussian_nll_loss(mean, x, torch.full_like(x, sigma**2), full=True, reduction="none").sum(1)
-        ),
-        lambda x, mean, sigma: (
-            -np.sum((x.numpy() - mean.numpy()) ** 2 / (2 * sigma**2) + np.log(np.sqrt(2 * np.pi) * sigma), axis=1)
-        ),
     ],
     "implied_sigma": [
         lambda a, b: (b / (2 * a)) ** 0.5,
@@ -1039,19 +1029,15 @@ WRONG = [
     ),
     ("log_evidence", lambda log_px_z, log_p_z, cell: (log_px_z.log() + log_p_z).sum(1), NAN),
     (
-        "kl_to_prior",
-        lambda mu, log_var: torch.distributions.kl_divergence(
-            torch.distributions.Normal(mu, log_var.exp()), torch.distributions.Normal(0, 1)
+        "kl_of_gaussians",
+        lambda m, v, n, w: torch.distributions.kl_divergence(
+            torch.distributions.Normal(m, v.exp()), torch.distributions.Normal(n, w.exp())
         ).sum(1),
         "log_var taken for log σ",
     ),
-    ("kl_to_prior", lambda mu, log_var: -torch.sum(1 + log_var - mu**2 - log_var.exp(), 1), "the ½ is missing"),
-    (
-        "kl_to_prior",
-        lambda mu, log_var: -0.5 * torch.mean(1 + log_var - mu**2 - log_var.exp()),
-        "the mean over latent dimensions and batch",
-    ),
-    ("kl_to_prior", lambda mu, log_var: kl_by_torch_distributions(mu, log_var) ** 2, None),
+    ("kl_of_gaussians", lambda m, v, n, w: kl_of_normals(n, w, m, v), "the KL the other way round"),
+    ("kl_of_gaussians", lambda m, v, n, w: gaussian_kl(m, v), "the KL to the standard normal"),
+    ("kl_of_gaussians", lambda *a: kl_of_normals(*a) ** 2, None),
     (
         "elbo_from_noise",
         lambda x, mu, log_var, eps, decode: elbo_by_torch_distributions(x, mu, 2 * log_var, eps, decode),
@@ -1061,18 +1047,6 @@ WRONG = [
         "elbo_from_noise",
         lambda x, mu, log_var, eps, decode: elbo_by_torch_distributions(x, mu, log_var, -eps, decode),
         None,
-    ),
-    (
-        "gaussian_log_likelihood",
-        lambda x, mean, sigma: torch.distributions.Normal(mean, sigma**2).log_prob(x).sum(1),
-        "the variance taken for sigma",
-    ),
-    (
-        "gaussian_log_likelihood",
-        lambda x, mean, sigma: (
-            -functional.gaussian_nll_loss(mean, x, torch.full_like(x, sigma**2), reduction="none").sum(1)
-        ),
-        "log 2π is dropped",
     ),
     (
         "importance_weighted",

@@ -35,7 +35,7 @@ def outputs(model, images: Tensor) -> Tensor:
 
     They are given in batches, on the model's device and in its dtype. Raises NotAttempted and NotAnAnswer.
     """
-    reconstruct, images = _reconstruct(model), images.to(_weight(model))
+    reconstruct, images = _reconstruct(model), images.to(weight_of(model))
     with at_rest(model):
         return torch.cat([_rows(call(reconstruct, batch.clone()), batch) for batch in images.split(BATCH)])
 
@@ -46,7 +46,7 @@ def code_size(model, images: Tensor) -> int | None:
     if not callable(getattr(owner, "encode", None)):
         return None
     with at_rest(owner):
-        code = call(owner.encode, images[:2].to(_weight(owner)))
+        code = call(owner.encode, images[:2].to(weight_of(owner)))
     return as_numbers(code[0] if isinstance(code, tuple) else _mean(code)).flatten(1).shape[1]
 
 
@@ -62,7 +62,7 @@ def _reconstruct(model):
     raise NotAnAnswer(f"got an object of type {type(model).__name__}.")
 
 
-def _weight(model) -> Tensor:
+def weight_of(model) -> Tensor:
     """A weight, which tells the device and the dtype; of a function, a float32 number on the CPU."""
     owner = getattr(model, "__self__", model)
     weights = owner.parameters() if isinstance(owner, nn.Module) else ()

@@ -1,12 +1,14 @@
 """The exercises of notebook 03."""
 
-from math import log, pi, sqrt
+from functools import cache
+from math import isfinite, log, sqrt
 
 import torch
 from torch import Tensor
 
 from aetutor.exercises import slips
-from aetutor.exercises.engine import Exercise, Mistake
+from aetutor.exercises.build import BATCH, at_rest, weight_of
+from aetutor.exercises.engine import BuildExercise, Exercise, Mistake, NotAnAnswer, as_numbers, call
 from aetutor.exercises.random_inputs import levels, normal, number, uniform
 
 # --- 3.1 -------------------------------------------------------------------------------------------------------------
@@ -96,85 +98,129 @@ EXERCISE_1 = Exercise(
 
 # --- 3.2 -------------------------------------------------------------------------------------------------------------
 
-
-def kl_to_prior(mu, log_var):
-    """Equation (3.7)."""
-    return 0.5 * (mu**2 + log_var.exp() - 1 - log_var).sum(1)
-
-
-def _posterior(generator: torch.Generator, *shape: int) -> tuple[Tensor, Tensor]:
-    return normal(generator, *shape) + 0.2, 0.8 * normal(generator, *shape) - 0.4
-
-
-def _kl(term):
-    """(3.7) with another term in its sum."""
-    return lambda mu, log_var: 0.5 * term(mu, log_var).sum(1)
-
-
 EXERCISE_2 = Exercise(
-    prompt="Write `kl_to_prior(mu, log_var)`: the means and the log σ² of q(z|x), both (B, K). Return "
-    "KL(q(z|x) ‖ N(0, I)) for each image, (B,), without sampling.",
-    inputs=lambda size, g: _posterior(g, size + 2, size + 1),
-    reference=kl_to_prior,
+    prompt="A posterior has two equally heavy modes, so far apart that they do not touch, and q is exactly one of "
+    "them. How large is the gap KL(q ‖ posterior), in nats? Give the number.",
+    reference=log(2),
     mistakes=[
-        slips.twice(
-            kl_to_prior,
-            "The Gaussian's exponent and the log of its normaliser both carry a ½. Doubling the KL is β = 2.",
+        Mistake("the ratio instead of its logarithm", 2.0, "q is twice the posterior. The KL is the mean *log* ratio."),
+        Mistake(
+            "the wrong sign",
+            -log(2),
+            "A KL divergence is never negative: where q lies, log q is *above* the posterior's logarithm.",
         ),
-        slips.wrong_sign(
-            kl_to_prior,
-            "A KL divergence is never negative. With the minus outside, the bracket is 1 + log σ² - mu² - σ².",
+        Mistake("in bits", 1.0, "That is the answer in bits. In nats the logarithm is the natural one."),
+        Mistake(
+            "infinity",
+            float("inf"),
+            "That is the other direction, KL(posterior ‖ q), which punishes q for missing a mode. The gap takes the "
+            "mean over q, and where q lies, the posterior is half as large.",
         ),
         Mistake(
-            "σ where σ² belongs",
-            _kl(lambda mu, log_var: mu**2 + (log_var / 2).exp() - 1 - log_var),
-            "exp(log_var / 2) is σ. The sum has σ², which is exp(log_var).",
+            "half of the right number",
+            log(2) / 2,
+            "All of q lies on one mode: the log ratio is the same everywhere there, and nothing is averaged with 0.",
         ),
-        Mistake(
-            "log σ where log σ² belongs",
-            _kl(lambda mu, log_var: mu**2 + log_var.exp() - 1 - log_var / 2),
-            "log_var is log σ² already: the last term has no ½ of its own.",
-        ),
-        Mistake(
-            "log_var taken for log σ",
-            _kl(lambda mu, log_var: mu**2 + (2 * log_var).exp() - 1 - 2 * log_var),
-            "log_var is log σ², so σ is exp(log_var / 2). torch's Normal takes σ, not σ².",
-        ),
-        Mistake(
-            "the KL the other way round",
-            _kl(lambda mu, log_var: (mu**2 + 1) / log_var.exp() - 1 + log_var),
-            "That is KL(p ‖ q). The expectation is over q, so the variances are divided by the prior's, which are 1.",
-        ),
-        Mistake(
-            "the log term has the wrong sign",
-            _kl(lambda mu, log_var: mu**2 + log_var.exp() - 1 + log_var),
-            "The KL must grow as σ shrinks to 0: -log σ². At mu = 0, σ = 1 its derivative must vanish.",
-        ),
-        Mistake(
-            "the mean over the latent dimensions instead of the sum",
-            lambda mu, log_var: kl_to_prior(mu, log_var) / mu.shape[1],
-            "The KL of independent dimensions is the sum of theirs. A mean is β = 1/K.",
-        ),
-        *slips.one_number(kl_to_prior),
-        Mistake(
-            "the mean over latent dimensions and batch",
-            lambda mu, log_var: kl_to_prior(mu, log_var).mean() / mu.shape[1],
-            "Sum over the latent dimensions, and leave the batch axis.",
-        ),
-        Mistake(
-            "no sum at all",
-            lambda mu, log_var: 0.5 * (mu**2 + log_var.exp() - 1 - log_var),
-            "These are the KLs of single dimensions: sum them over axis 1.",
-        ),
+        Mistake("no gap", 0.0, "q is not the posterior: it is twice as large on one mode, and 0 on the other."),
     ],
 )
 
 # --- 3.3 -------------------------------------------------------------------------------------------------------------
 
 
+def kl_of_gaussians(mu_q, log_var_q, mu_p, log_var_p):
+    """As equation (3.7), with E_q[(z - mu_p)²] = (mu_q - mu_p)² + σ_q²."""
+    return _kl_terms(mu_q, log_var_q, mu_p, log_var_p).sum(1)
+
+
+def _kl_terms(mu_q, log_var_q, mu_p, log_var_p):
+    return 0.5 * (log_var_p - log_var_q + ((mu_q - mu_p) ** 2 + log_var_q.exp()) / log_var_p.exp() - 1)
+
+
+def _posterior(generator: torch.Generator, *shape: int) -> tuple[Tensor, Tensor]:
+    return normal(generator, *shape) + 0.2, 0.8 * normal(generator, *shape) - 0.4
+
+
+def _two_gaussians(size: int, g: torch.Generator) -> tuple:
+    """With few digits, so that a counterexample is short."""
+    mu_p, log_var_p = _posterior(g, size + 2, size + 1)
+    return tuple(t.round(decimals=2) for t in (*_posterior(g, size + 2, size + 1), mu_p - 0.5, log_var_p + 0.7))
+
+
+def _kl(term):
+    """Half of another sum of terms, which are functions of (mu_q - mu_p)² and of both log σ²."""
+    return lambda mu_q, log_var_q, mu_p, log_var_p: 0.5 * term((mu_q - mu_p) ** 2, log_var_q, log_var_p).sum(1)
+
+
+EXERCISE_3 = Exercise(
+    prompt="Write `kl_of_gaussians(mu_q, log_var_q, mu_p, log_var_p)`: means and log σ² of two Gaussians with "
+    "independent coordinates, for each of B images, all (B, K). Return KL(q ‖ p) for each image, (B,), without "
+    "sampling.",
+    inputs=_two_gaussians,
+    reference=kl_of_gaussians,
+    mistakes=[
+        slips.twice(kl_of_gaussians, "The Gaussian's exponent and the log of its normaliser both carry a ½."),
+        slips.wrong_sign(kl_of_gaussians, "A KL divergence is never negative."),
+        Mistake(
+            "the KL the other way round",
+            lambda mu_q, log_var_q, mu_p, log_var_p: kl_of_gaussians(mu_p, log_var_p, mu_q, log_var_q),
+            "That is KL(p ‖ q). The expectation is over q, so what is divided by is the variance of p.",
+        ),
+        Mistake(
+            "the KL to the standard normal",
+            lambda mu_q, log_var_q, mu_p, log_var_p: kl_of_gaussians(mu_q, log_var_q, 0 * mu_p, 0 * log_var_p),
+            "That is (3.7), whose p has mean 0 and variance 1. Here p has a mean and a variance of its own.",
+        ),
+        Mistake(
+            "σ where σ² belongs",
+            _kl(lambda d2, log_q, log_p: log_p - log_q + (d2 + (log_q / 2).exp()) / (log_p / 2).exp() - 1),
+            "exp(log_var / 2) is σ. The formula has σ², which is exp(log_var).",
+        ),
+        Mistake(
+            "log_var taken for log σ",
+            lambda mu_q, log_var_q, mu_p, log_var_p: kl_of_gaussians(mu_q, 2 * log_var_q, mu_p, 2 * log_var_p),
+            "log_var is log σ², so σ is exp(log_var / 2). torch's Normal takes σ, not σ².",
+        ),
+        Mistake(
+            "only the means are divided by the variance of p",
+            _kl(lambda d2, log_q, log_p: log_p - log_q + d2 / log_p.exp() + log_q.exp() - 1),
+            "The whole of E_q[(z - mu_p)²] stands over σ_p²: (mu_q - mu_p)² and σ_q².",
+        ),
+        Mistake(
+            "the variance of q is missing in E_q[(z - mu_p)²]",
+            _kl(lambda d2, log_q, log_p: log_p - log_q + d2 / log_p.exp() - 1),
+            "E_q[(z - mu_p)²] is the squared distance of the means *plus* σ_q².",
+        ),
+        Mistake(
+            "the log term has the wrong sign",
+            _kl(lambda d2, log_q, log_p: log_q - log_p + (d2 + log_q.exp()) / log_p.exp() - 1),
+            "The KL must grow as σ_q shrinks to 0: log σ_p² - log σ_q².",
+        ),
+        Mistake(
+            "the 1 is missing",
+            _kl(lambda d2, log_q, log_p: log_p - log_q + (d2 + log_q.exp()) / log_p.exp()),
+            "For q = p the KL is zero. The 1 is E_q[(z - mu_q)²] / σ_q².",
+        ),
+        Mistake(
+            "the mean over the latent dimensions instead of the sum",
+            lambda *a: kl_of_gaussians(*a) / a[0].shape[1],
+            "The KL of independent dimensions is the sum of theirs. A mean is β = 1/K.",
+        ),
+        *slips.one_number(kl_of_gaussians),
+        Mistake("no sum at all", _kl_terms, "These are the KLs of single dimensions: sum them over axis 1."),
+    ],
+)
+
+# --- 3.4 -------------------------------------------------------------------------------------------------------------
+
+
 def elbo_from_noise(x, mu, log_var, eps, decode):
     """Equation (3.6), with the KL (3.7) and the codes (3.8)."""
-    return _log_likelihood(x, decode(_codes(mu, log_var, eps))).mean(0) - kl_to_prior(mu, log_var)
+    return _log_likelihood(x, decode(_codes(mu, log_var, eps))).mean(0) - _kl_to_prior(mu, log_var)
+
+
+def _kl_to_prior(mu, log_var):
+    return kl_of_gaussians(mu, log_var, 0 * mu, 0 * log_var)
 
 
 def _codes(mu, log_var, eps):
@@ -204,21 +250,21 @@ def _elbo_inputs(size: int, g: torch.Generator) -> tuple:
 def _elbo_of_codes(codes):
     """The ELBO with other codes, a function of mu, log_var and eps."""
     return lambda x, mu, log_var, eps, decode: (
-        _log_likelihood(x, decode(codes(mu, log_var, eps))).mean(0) - kl_to_prior(mu, log_var)
+        _log_likelihood(x, decode(codes(mu, log_var, eps))).mean(0) - _kl_to_prior(mu, log_var)
     )
 
 
 def _elbo_of_outputs(log_likelihood):
     """The ELBO with another first term, a function of x, (B, D), and the outputs x_hat, (S, B, D)."""
     return lambda x, mu, log_var, eps, decode: (
-        log_likelihood(x, decode(_codes(mu, log_var, eps))) - kl_to_prior(mu, log_var)
+        log_likelihood(x, decode(_codes(mu, log_var, eps))) - _kl_to_prior(mu, log_var)
     )
 
 
 def _elbo_of_terms(combine):
     """Another combination of the log-likelihoods, (S, B), and the KLs, (B,)."""
     return lambda x, mu, log_var, eps, decode: combine(
-        _log_likelihood(x, decode(_codes(mu, log_var, eps))), kl_to_prior(mu, log_var)
+        _log_likelihood(x, decode(_codes(mu, log_var, eps))), _kl_to_prior(mu, log_var)
     )
 
 
@@ -230,7 +276,7 @@ def _everything_with_log_sigma(x, mu, log_var, eps, decode):
     return elbo_from_noise(x, mu, 2 * log_var, eps, decode)
 
 
-EXERCISE_3 = Exercise(
+EXERCISE_4 = Exercise(
     prompt="Write `elbo_from_noise(x, mu, log_var, eps, decode)`: binary images x (B, D), the means and the log σ² of "
     "q(z|x), both (B, K), standard normal noise eps (S, B, K), and `decode`, which makes of codes (…, K) the "
     "probabilities (…, D) that the pixels are 1. Return the ELBO (3.6) of each image, (B,): its expectation by "
@@ -314,82 +360,153 @@ EXERCISE_3 = Exercise(
     ],
 )
 
-# --- 3.4 -------------------------------------------------------------------------------------------------------------
+# --- 3.5 -------------------------------------------------------------------------------------------------------------
 
 
-def gaussian_log_likelihood(x, mean, sigma):
-    """Equation (3.10)."""
-    return -(x - mean).square().sum(1) / (2 * sigma**2) - x.shape[1] / 2 * log(2 * pi * sigma**2)
+TEST_IMAGES = 5000
+ASKED, DIMENSIONS = -140.0, 2
+ENCODE_AND_DECODE = (
+    "It takes a trained model with `encode(x)`, which gives the mean and the log σ² of q(z|x), each (B, 2), for images "
+    "(B, 1, 28, 28), and `decode(z)`, which gives the logits of the pixels, (B, 1, 28, 28) or (B, 784)."
+)
 
 
-def _gaussian_inputs(size: int, g: torch.Generator) -> tuple:
-    """2πσ² > 1, so that the two terms do not cancel; σ is far from 1, and B from D."""
-    return uniform(g, size + 1, size + 2), uniform(g, size + 1, size + 2), number(g, 0.45, 0.75)
+@cache
+def _test_images() -> Tensor:
+    """Binarised, (TEST_IMAGES, 1, 28, 28)."""
+    from aetutor.data import binarize, load
+
+    return binarize(load("mnist").test_x[:TEST_IMAGES])
 
 
-def _gaussian(combine):
-    """Another combination of the squared distances, (B,), σ and D."""
-    return lambda x, mean, sigma: combine((x - mean).square().sum(1), sigma, x.shape[1])
+def measured(answer) -> dict[str, float]:
+    """Of a VAE, on 5,000 binarised test images: its ELBO, with one sample an image, and its KL, in nats; and the ELBO
+    if the second output of `encode` were log σ, and if `decode` gave probabilities."""
+    if not callable(getattr(answer, "encode", None)) or not callable(getattr(answer, "decode", None)):
+        if callable(answer):
+            call(answer, _test_images()[:2])  # a stub is no attempt
+        raise NotAnAnswer(f"got an object of type {type(answer).__name__} without `encode` or `decode`.")
+    images, weight = _test_images(), weight_of(answer)
+    facts: dict[str, list[Tensor]] = {"elbo": [], "kl": [], "log_sigma": [], "probabilities": []}
+    numbers = torch.Generator().manual_seed(0)
+    with at_rest(answer):
+        for x in images.split(BATCH):
+            mu, log_var = _encoded(answer, x.to(weight))
+            eps = torch.randn(mu.shape, generator=numbers).to(mu)
+            z = mu + (log_var / 2).exp() * eps
+            logits = _decoded(answer, z.to(weight), x)
+            kl, x = _kl_to_prior(mu, log_var), x.flatten(1).double()
+            facts["elbo"].append(_log_px(x, logits) - kl)
+            facts["kl"].append(kl)
+            facts["probabilities"].append(_log_px(x, logits.clamp(1e-6, 1 - 1e-6).logit()) - kl)
+            as_log_sigma = _decoded(answer, (mu + log_var.exp() * eps).to(weight), x)
+            facts["log_sigma"].append(_log_px(x, as_log_sigma) - _kl_to_prior(mu, 2 * log_var))
+    return {name: torch.cat(values).mean().item() for name, values in facts.items()}
 
 
-def _single_pixels(x, mean, sigma):
-    return -(x - mean).square() / (2 * sigma**2) - log(2 * pi * sigma**2) / 2
+def _log_px(x: Tensor, logits: Tensor) -> Tensor:
+    return -_cross_entropy_of_logits(x, logits).sum(1)
 
 
-EXERCISE_4 = Exercise(
-    prompt="Write `gaussian_log_likelihood(x, mean, sigma)`: images and the decoder's outputs, both (B, D), and one "
-    "standard deviation for all pixels, a number. Return log N(x; mean, σ²I) for each image, (B,), with all its "
-    "constants.",
-    inputs=_gaussian_inputs,
-    reference=gaussian_log_likelihood,
+def _encoded(model, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean and the log σ² of q(z|x), in float64 on the CPU."""
+    result = call(model.encode, x.clone())
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        raise NotAnAnswer("`encode` must return two tensors, the mean and the log σ² of q(z|x).")
+    mu, log_var = (as_numbers(part) for part in result)
+    if mu.shape != (len(x), DIMENSIONS) or log_var.shape != mu.shape:
+        raise NotAnAnswer(
+            f"for {len(x)} images `encode` gives {tuple(mu.shape)} and {tuple(log_var.shape)}; both must be "
+            f"({len(x)}, {DIMENSIONS})."
+        )
+    return mu, log_var
+
+
+def _decoded(model, z: Tensor, x: Tensor) -> Tensor:
+    """The logits of the pixels, (B, D), in float64 on the CPU."""
+    logits = as_numbers(call(model.decode, z))
+    if logits.shape[:1] != z.shape[:1] or logits.numel() != x.numel():
+        raise NotAnAnswer(f"for codes {tuple(z.shape)} `decode` gives {tuple(logits.shape)}.")
+    return logits.flatten(1)
+
+
+class _PlainVAE:
+    """A model of this package as the exercise asks for it; `encoded` and `decoded` change its outputs."""
+
+    def __init__(self, encoded=lambda mu, log_var: (mu, log_var), decoded=lambda logits: logits):
+        self.encoded, self.decoded = encoded, decoded
+
+    def encode(self, x):
+        q_z = _trained_vae().encode(x)
+        return self.encoded(q_z.mean, q_z.variance.log())
+
+    def decode(self, z):
+        return self.decoded(_trained_vae().decode(z).base_dist.logits)
+
+
+@cache
+def _trained_vae():
+    """A VAE with two dimensions, trained for two epochs: some seconds."""
+    from aetutor.data import binarize, load
+    from aetutor.models import VAE
+    from aetutor.objectives import elbo
+    from aetutor.training import Trainer
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = VAE(latent_dim=DIMENSIONS)
+        trainer = Trainer(model, lambda model, x: -elbo(model, x).elbo, device="cpu")
+        trainer.fit(load("mnist").train_x, epochs=2, batch_size=100, prepare=binarize, progress=False)
+    return model.requires_grad_(False)
+
+
+EXERCISE_5 = BuildExercise(
+    prompt="Build a VAE with two latent dimensions, and write its training loop yourself, for binarised images. "
+    "`encode(x)` gives the mean and the log σ² of q(z|x), both (B, 2), `decode(z)` the logits of the pixels. Train it "
+    "on the 60,000 training images; one or two minutes are enough. Its ELBO, in nats, on 5,000 test images must be "
+    "-140 or more.",
+    reference=_PlainVAE(),
+    measure=measured,
+    report="ELBO {elbo:.1f} nats on 5,000 test images, of which the KL is {kl:.1f}; -140 are asked.",
+    passes=lambda facts: facts["elbo"] >= ASKED,
+    accepts=ENCODE_AND_DECODE,
     mistakes=[
         Mistake(
-            "the constant is dropped",
-            _gaussian(lambda d, sigma, D: -d / (2 * sigma**2)),
-            "Without -D/2 log 2πσ² likelihoods with different σ cannot be compared, and σ cannot be learned.",
+            "the outputs are not numbers",
+            _PlainVAE(decoded=lambda logits: logits * float("nan")),
+            "Some are NaN or infinite: the training has diverged. Lower the learning rate.",
+            sign=lambda facts: not isfinite(facts["elbo"]),
         ),
         Mistake(
-            "log 2π is dropped",
-            _gaussian(lambda d, sigma, D: -d / (2 * sigma**2) - D * log(sigma)),
-            "It is 1.84 nats times D/2. torch's gaussian_nll_loss drops it, too, unless told full=True.",
+            "the decoder gives probabilities",
+            _PlainVAE(decoded=torch.sigmoid),
+            "Logits are asked: leave the sigmoid to the loss.",
+            sign=lambda facts: facts["probabilities"] > facts["elbo"] + 20,
         ),
         Mistake(
-            "the constant is counted once instead of D times",
-            _gaussian(lambda d, sigma, D: -d / (2 * sigma**2) - log(2 * pi * sigma**2) / 2),
-            "Each of the D pixels has a normaliser of its own.",
+            "the second output is log σ",
+            _PlainVAE(encoded=lambda mu, log_var: (mu, log_var / 2)),
+            "Your model fits better if the second output of `encode` is log σ: return log σ², which is twice that.",
+            sign=lambda facts: facts["log_sigma"] > facts["elbo"] + 2,
         ),
         Mistake(
-            "σ where σ² belongs, in the quotient",
-            _gaussian(lambda d, sigma, D: -d / (2 * sigma) - D / 2 * log(2 * pi * sigma**2)),
-            "The exponent is -‖x - mean‖² / 2σ²: the variance stands below.",
+            "posterior collapse",
+            _PlainVAE(encoded=lambda mu, log_var: (0 * mu, 0 * log_var)),
+            "The KL is zero: q(z|x) is the prior, whatever the image. Is the reconstruction *summed* over the pixels? "
+            "Does its gradient reach the encoder through z?",
+            sign=lambda facts: facts["kl"] < 0.1,
         ),
         Mistake(
-            "sigma taken for the variance",
-            _gaussian(lambda d, sigma, D: -d / (2 * sigma) - D / 2 * log(2 * pi * sigma)),
-            "sigma is the standard deviation: its square is the variance.",
+            "the KL is not in the loss",
+            _PlainVAE(encoded=lambda mu, log_var: (mu, log_var - 12)),
+            "q(z|x) is very narrow or far away, as in an autoencoder, and its KL is large: is it in the loss, summed "
+            "over the latent dimensions, with weight 1?",
+            sign=lambda facts: facts["kl"] > 15,
         ),
-        Mistake(
-            "the variance taken for sigma",
-            _gaussian(lambda d, sigma, D: -d / (2 * sigma**4) - D / 2 * log(2 * pi * sigma**4)),
-            "torch's Normal takes the standard deviation, not the variance.",
-        ),
-        Mistake(
-            "the ½ is missing in the quotient",
-            _gaussian(lambda d, sigma, D: -d / sigma**2 - D / 2 * log(2 * pi * sigma**2)),
-            "The exponent is -‖x - mean‖² / 2σ², with a 2.",
-        ),
-        slips.wrong_sign(gaussian_log_likelihood, "That is the loss. The log-likelihood falls as the error grows."),
-        slips.mean_of_pixels(gaussian_log_likelihood, "Given z the pixels are independent: their logs add."),
-        slips.no_logarithm(
-            gaussian_log_likelihood,
-            "Return the logarithm: the density of 784 pixels is too small or too large for a float.",
-        ),
-        *slips.one_number(gaussian_log_likelihood),
-        slips.no_sum(_single_pixels, "These are the log-likelihoods of single pixels: sum them over axis 1."),
     ],
 )
 
-# --- 3.5 -------------------------------------------------------------------------------------------------------------
+# --- 3.6 -------------------------------------------------------------------------------------------------------------
 
 
 def implied_sigma(a, b):
@@ -397,7 +514,7 @@ def implied_sigma(a, b):
     return sqrt(b / (2 * a))
 
 
-EXERCISE_5 = Exercise(
+EXERCISE_6 = Exercise(
     prompt="Write `implied_sigma(a, b)`: a loss is a · ‖x - x̂‖² + b · KL, with two positive Python floats a and b. Up "
     "to a factor and a constant it is minus the ELBO of a model with a Gaussian likelihood and a fixed σ. Return "
     "that σ.",
@@ -428,7 +545,7 @@ EXERCISE_5 = Exercise(
     ],
 )
 
-# --- 3.6 -------------------------------------------------------------------------------------------------------------
+# --- 3.7 -------------------------------------------------------------------------------------------------------------
 
 
 def importance_weighted(log_px_z, log_p_z, log_q_z):
@@ -458,7 +575,7 @@ def _bound_of(ratio):
     return bound
 
 
-EXERCISE_6 = Exercise(
+EXERCISE_7 = Exercise(
     prompt="Write `importance_weighted(log_px_z, log_p_z, log_q_z)`: log p(x|z), log p(z) and log q(z|x) at S draws z "
     "from q(z|x), each (S, B). Return the importance-weighted bound (3.15) of each image, (B,). The "
     "log-probabilities log p(x|z) are all below -800, and those of two images may differ by 1000.",
@@ -530,4 +647,5 @@ EXERCISES = {
     "3.4": EXERCISE_4,
     "3.5": EXERCISE_5,
     "3.6": EXERCISE_6,
+    "3.7": EXERCISE_7,
 }

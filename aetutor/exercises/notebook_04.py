@@ -110,7 +110,7 @@ EXERCISE_1 = Exercise(
             _kl_by_samples,
             "Unbiased as well, but noisier: use the closed form (3.7), as the task says.",
         ),
-        *map(_with_label, notebook_03.EXERCISE_3.mistakes),
+        *map(_with_label, notebook_03.EXERCISE_4.mistakes),
     ],
 )
 

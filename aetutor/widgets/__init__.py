@@ -6,7 +6,7 @@ settings, so that a test, or a static figure, can ask for the same. Each move of
 
 from aetutor.widgets.base import SIDE, Explorer, png
 from aetutor.widgets.images import BottleneckExplorer, DrawPad, NoiseExplorer, restore
-from aetutor.widgets.latent import LatentExplorer, LikelihoodExplorer, PosteriorExplorer, StyleExplorer
+from aetutor.widgets.latent import LatentExplorer, LikelihoodExplorer, PosteriorExplorer, PosteriorPad, StyleExplorer
 
 __all__ = [
     "SIDE",
@@ -17,6 +17,7 @@ __all__ = [
     "LikelihoodExplorer",
     "NoiseExplorer",
     "PosteriorExplorer",
+    "PosteriorPad",
     "StyleExplorer",
     "png",
     "restore",

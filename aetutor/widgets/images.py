@@ -143,13 +143,11 @@ class DrawPad(Explorer):
 
     def __init__(self, methods: Mapping[str, Denoiser], device="cpu"):
         self.methods, self.device = methods, device
-        super().__init__({"drawing": _canvas()} | _noise_controls(), _sides(["clean", "noisy", *methods]))
+        super().__init__({"drawing": canvas()} | _noise_controls(), _sides(["clean", "noisy", *methods]))
 
     def pictures(self, drawing: bytes, kind: str, level: float, noise: int = 0) -> dict[str, Tensor]:
         """name -> (1, 28, 28), from the drawing's grey values: a square, row by row, a byte each."""
-        side = round(len(drawing) ** 0.5)
-        grey = torch.frombuffer(bytearray(drawing), dtype=torch.uint8).view(side, side) if side else torch.zeros(1, 1)
-        x = as_mnist(grey.float() / 255).to(self.device)[None]
+        x = drawn(drawing).to(self.device)[None]
         return restore(x, self.methods, kind, level, seed=noise)
 
     def captions(self, pictures: dict[str, Tensor], drawing: bytes, **settings) -> dict[str, str]:
@@ -213,7 +211,14 @@ def _noise_controls() -> dict[str, ipywidgets.Widget]:
     }
 
 
-def _canvas() -> ipywidgets.Widget:
+def drawn(drawing: bytes) -> Tensor:
+    """A drawing's grey values, a square, row by row, a byte each -> an image (1, 28, 28) like MNIST's."""
+    side = round(len(drawing) ** 0.5)
+    grey = torch.frombuffer(bytearray(drawing), dtype=torch.uint8).view(side, side) if side else torch.zeros(1, 1)
+    return as_mnist(grey.float() / 255)
+
+
+def canvas() -> ipywidgets.Widget:
     """The drawing area, a widget whose `value` is the drawing's grey values as bytes."""
     try:
         import anywidget
