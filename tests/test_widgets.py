@@ -31,6 +31,7 @@ from aetutor.widgets import (
     LikelihoodExplorer,
     NoiseExplorer,
     PosteriorExplorer,
+    PosteriorPad,
     StyleExplorer,
     png,
 )
@@ -785,7 +786,7 @@ def test_the_latent_explorers_text_form_is_short():
     assert repr(latent_explorer()) == "LatentExplorer: run this notebook to move z1, z2"
 
 
-@pytest.mark.parametrize("explore", [LatentExplorer, PosteriorExplorer])
+@pytest.mark.parametrize("explore", [LatentExplorer, PosteriorExplorer, PosteriorPad])
 @pytest.mark.parametrize(
     ("latent_dim", "count", "labels"), [(3, 4, 4), (1, 4, 4), (2, 0, 0), (2, 4, 3), (2, 3, 4), (2, 0, 4)]
 )
@@ -819,6 +820,14 @@ def moments(model, image):
     return mean, np.sqrt((weights[..., None] * (z - mean) ** 2).sum((0, 1)))
 
 
+def visible(model, image):
+    """The lowest and the highest code, in each direction, at which p(z|x) is at least e^-5 of its peak."""
+    z = plane(-7, 7, -7, 7, 701)
+    log_joint = log_joint_of(model, image, z)
+    seen = z[log_joint > log_joint.max() - 5]
+    return seen.min(0), seen.max(0)
+
+
 def test_the_posterior_explorer_opens_on_the_first_image_and_offers_all():
     widget = posterior_explorer()
     assert list(widget.controls) == ["image"] and widget.settings() == {"image": 0}
@@ -845,14 +854,15 @@ def test_image_posterior_and_guess_are_those_of_the_formulas(index):
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_the_square_holds_four_standard_deviations_of_posterior_and_guess_and_is_no_larger(index):
+def test_the_square_holds_four_standard_deviations_and_what_is_seen_and_is_no_larger(index):
     (mu,), (sigma,) = guess_of(vae(), binary()[index : index + 1])
-    mean, spread = moments(vae(), binary()[index])
-    low, high = np.minimum(mean - 4 * spread, mu - 4 * sigma), np.maximum(mean + 4 * spread, mu + 4 * sigma)
+    (mean, spread), (first, last) = moments(vae(), binary()[index]), visible(vae(), binary()[index])
+    low = np.minimum(np.minimum(mean - 4 * spread, first), mu - 4 * sigma)
+    high = np.maximum(np.maximum(mean + 4 * spread, last), mu + 4 * sigma)
     centre, half = (low + high) / 2, (high - low).max() / 2
     left, right, bottom, top = posterior_explorer().square(index)[1]
-    np.testing.assert_allclose([left, right], [centre[0] - half, centre[0] + half], atol=0.02)
-    np.testing.assert_allclose([bottom, top], [centre[1] - half, centre[1] + half], atol=0.02)
+    np.testing.assert_allclose([left, right], [centre[0] - half, centre[0] + half], atol=0.05)
+    np.testing.assert_allclose([bottom, top], [centre[1] - half, centre[1] + half], atol=0.05)
     assert right - left == pytest.approx(top - bottom)
     assert left < mu[0] - 3.99 * sigma[0] and mu[0] + 3.99 * sigma[0] < right
     assert bottom < mu[1] - 3.99 * sigma[1] and mu[1] + 3.99 * sigma[1] < top
@@ -996,6 +1006,77 @@ def test_the_posterior_explorer_takes_single_precision():
     for name, picture in widget.pictures(1).items():
         assert picture.dtype == torch.float32, name
         np.testing.assert_allclose(picture, posterior_explorer().pictures(1)[name], atol=1e-2)
+
+
+# --- the pad that draws a posterior ----------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def vae_of_digits():
+    """Of images (1, 28, 28); its posteriors are as wide as those of the smaller images."""
+    model = vae(shape=(1, 28, 28)).float()
+    model.decoder[2].weight.mul_(0.1)
+    return model
+
+
+def digits():
+    return binary(4, (1, 28, 28)).float()
+
+
+def posterior_pad(drawing=None):
+    pad = PosteriorPad(vae_of_digits(), digits(), LABELS)
+    return pad if drawing is None else moved_to(pad, drawing=drawing.tobytes())
+
+
+def seven_in_black_and_white():
+    return (as_mnist(torch.from_numpy(seven().astype(np.float32) / 255)) >= 0.5).float()
+
+
+def test_the_posterior_pad_opens_empty_says_what_to_do_and_does_so_again_when_it_is_cleared():
+    pad = posterior_pad()
+    assert list(pad.controls) == ["drawing"] and pad.readout.value == EMPTY_PAD
+    assert {label.value for label in pad.beneath.values()} == {""}
+    start = screen(pad)
+    assert (
+        not decoded(pad.images["your digit"].value).any() and decoded(pad.images["test codes, and yours"].value).any()
+    )
+    pad.controls["drawing"].value = seven().tobytes()
+    assert screen(pad)[-1] != EMPTY_PAD
+    pad.controls["drawing"].value = bytes(112 * 112)
+    assert screen(pad) == start
+    assert repr(pad) == "PosteriorPad: run this notebook to move the drawing"
+
+
+def test_a_drawing_is_shown_with_its_copy_its_place_and_its_two_posteriors():
+    pad, model, x = posterior_pad(seven()), vae_of_digits().double(), seven_in_black_and_white()
+    pictures = pad.pictures(seven().tobytes())
+    assert torch.equal(pictures["your digit"], x)
+    (mu,), (sigma,) = guess_of(model, x[None])
+    same = {"rtol": 1e-3, "atol": 1e-3}  # in single precision
+    np.testing.assert_allclose(pictures["copy"], SIGMOID(through(model.decoder, mu)).reshape(1, 28, 28), **same)
+    # the same square as the explorer's
+    explorer = PosteriorExplorer(model, x[None].double(), LABELS[:1], evidence_of(1))
+    z = plane(*explorer.square(0)[1], POINTS)
+    log_joint, log_q = log_joint_of(model, x, z), -(((z - mu) / sigma) ** 2).sum(-1) / 2
+    for name, log_density in (("posterior p(z|x)", log_joint), ("encoder's q(z|x)", log_q)):
+        np.testing.assert_allclose(pictures[name], np.exp(log_density - log_density.max())[None], atol=0.1)
+    black = (pictures["test codes, and yours"].numpy() == 0).all(0)
+    place = (1 + np.array([1, -1]) * mu / 3) / 2 * (MAP_SIDE - 1)
+    assert [black.all(0).argmax(), black.all(1).argmax()] == pytest.approx(place.clip(0, MAP_SIDE - 1), abs=0.501)
+    on_the_screen(pad, pictures, pad.sides)
+
+
+def test_beneath_a_drawing_stand_its_evidence_its_bound_and_the_nearest_code():
+    pad, model, x = posterior_pad(seven()), vae_of_digits(), seven_in_black_and_white()[None]
+    log_px, elbo, _ = log_px_quadrature(model, x)
+    distances = np.hypot(*(guess_of(model, digits())[0] - guess_of(model, x)[0]).T)
+    assert {name: label.value for name, label in pad.beneath.items()} == {
+        "your digit": "black and white, centred",
+        "copy": "the decoder's mean",
+        "test codes, and yours": f"nearest: a {LABELS[distances.argmin()]}, {distances.min():.2f} away",
+        "posterior p(z|x)": f"log p(x) = {log_px.item():.1f} nats",
+        "encoder's q(z|x)": f"ELBO = {elbo.item():.1f} nats",
+    }
 
 
 # --- the likelihood explorer -----------------------------------------------------------------------------------------

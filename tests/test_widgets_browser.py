@@ -237,8 +237,8 @@ def test_every_notebook_has_a_widget(ran):
 
 
 def pads(notebook):
-    """The index of each cell that ends with a drawing pad."""
-    return [index for index, name in explorers(notebook) if name.endswith("Pad")]
+    """(index, name) of each cell that ends with a drawing pad."""
+    return [(index, name) for index, name in explorers(notebook) if name.endswith("Pad")]
 
 
 def area_of(page, index):
@@ -421,9 +421,9 @@ def test_other_images_come_by_next_ten_or_at_random_and_new_noise_by_a_button(ra
                 assert name != "next ten" or png_of(area.locator(".aetutor-thumbnails img")) != row
 
 
-def test_a_stroke_on_the_drawing_pad_is_centred_made_noisy_and_restored(ran):
+def test_a_stroke_on_a_drawing_pad_is_centred_and_what_the_pad_makes_of_it_is_shown(ran):
     page, notebook = ran
-    for index in pads(notebook):
+    for index, name in pads(notebook):
         area, explorer = area_of(page, index)
         canvas = area.locator("canvas.aetutor-drawpad")
         area.get_by_role("button", name="clear").click()
@@ -441,9 +441,9 @@ def test_a_stroke_on_the_drawing_pad_is_centred_made_noisy_and_restored(ran):
         # the stroke's own shape: its upper bar reaches further right than its foot
         top, foot = (clean[row].nonzero()[0].max() for row in (rows[4 * int(side)], rows[-1]))
         assert top > foot + 4 * side
-        # the restored picture, by the last method, is nearer to the drawing than the noisy one
-        noisy, restored = (pixels(shown(area).pictures[i]).astype(float) for i in (1, -1))
-        assert np.square(restored - clean).mean() < np.square(noisy - clean).mean()
+        if name == "DrawPad":  # the restored picture, by the last method, is nearer to the drawing than the noisy one
+            noisy, restored = (pixels(shown(area).pictures[i]).astype(float) for i in (1, -1))
+            assert np.square(restored - clean).mean() < np.square(noisy - clean).mean()
         one = shown(area)
         stroke(page, canvas, [(0.3, 0.55), (0.7, 0.55)])
         assert_right(page, area, explorer, one)
@@ -462,7 +462,7 @@ def test_a_stroke_on_the_drawing_pad_is_centred_made_noisy_and_restored(ran):
 
 def test_a_finger_draws_too(ran):
     page, notebook = ran
-    for index in pads(notebook):
+    for index, _ in pads(notebook):
         area, explorer = area_of(page, index)
         before = shown(area)
         box = area.locator("canvas.aetutor-drawpad").bounding_box()

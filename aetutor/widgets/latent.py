@@ -88,7 +88,7 @@ class PosteriorExplorer(Explorer):
             raise ValueError(f"evidence must be that of the {len(x)} images; got {len(self.exact.log_px)} values.")
         with torch.no_grad():
             self.q_z = model.encode(x).base_dist
-            z = _plane((self.q_z.loc.abs() + 3 * self.q_z.scale).max().clamp(min=4).item(), 200, x)
+            z = _plane((self.q_z.loc.abs() + 4 * self.q_z.scale).max().clamp(min=4).item(), 200, x)
         self.centre, self.half_side = _windows(z, log_joint(model, x, z), self.q_z)
         pictures = ["image", "reconstruction", "posterior p(z|x)", "encoder's q(z|x)"]
         super().__init__({"image": Thumbnails(x, y)}, dict.fromkeys(pictures, WIDE_SIDE))
@@ -340,13 +340,16 @@ def _plane(reach, points, like):
 
 
 def _windows(z, log_joint, q_z):
-    """(centres `(N, 2)`, half sides `(N,)`) of squares that hold what one can see of p(z|x) and three standard
-    deviations of q(z|x). `log_joint` is log p(x, z) of N images at the codes z `(G, 2)` of a grid, `(N, G)`."""
+    """(centres `(N, 2)`, half sides `(N,)`) of squares that hold four standard deviations of p(z|x) and of q(z|x), and
+    all that one can see of p(z|x). `log_joint` is log p(x, z) of N images at the codes z `(G, 2)` of a grid, `(N, G)`.
+    """
+    weights = log_joint.softmax(1)
+    mean = weights @ z
+    spread = (weights @ z.square() - mean.square()).clamp(min=(z[1, 1] - z[0, 1]).item() ** 2 / 12).sqrt()
     seen = (log_joint > log_joint.amax(1, keepdim=True) - 5)[..., None]  # a density below e^-5 of the peak is black
-    step = (z[1] - z[0]).norm()
-    p_low = torch.where(seen, z, torch.inf).amin(1) - step
-    p_high = torch.where(seen, z, -torch.inf).amax(1) + step
-    low, high = p_low.minimum(q_z.loc - 3 * q_z.scale), p_high.maximum(q_z.loc + 3 * q_z.scale)
+    p_low, p_high = torch.where(seen, z, torch.inf).amin(1), torch.where(seen, z, -torch.inf).amax(1)
+    low = torch.stack([p_low, mean - 4 * spread, q_z.loc - 4 * q_z.scale]).amin(0)
+    high = torch.stack([p_high, mean + 4 * spread, q_z.loc + 4 * q_z.scale]).amax(0)
     return (low + high) / 2, (high - low).amax(1) / 2
 
 
