@@ -140,7 +140,11 @@ def at_edge(sums: Sums, grid: Grid, half: float) -> Tensor:
 def refine(
     log_f: LogFunction, guess: Guess, grid: Grid, sums: Sums, tolerance: float
 ) -> Iterator[tuple[Tensor, Integrals]]:
-    """Halve the step until nothing moves by more than the tolerance: (rows, their integrals), as they converge."""
+    """Halve the step until nothing moves by more than the tolerance: (rows, their integrals), as they converge.
+
+    Two grids that are both too coarse may agree by chance, so the step must come down to twice the guess's width, too.
+    """
+    fine_enough = 2 * guess.sigma().amin(1).clamp(min=NARROW)  # (N,)
     before = totals(sums, grid)
     while len(grid.rows):
         if grid.step / 2 < FINEST:
@@ -152,7 +156,7 @@ def refine(
         sums = block_sums(log_f, guess, grid)
         after = totals(sums, grid)
         moved = movement(before, after, (guess.sigma()[grid.rows] < NARROW).any(1))
-        done = moved <= tolerance
+        done = (moved <= tolerance) & (grid.step <= fine_enough[grid.rows])
         yield grid.rows[done], Integrals(after[0][done], after[1][done], moved[done])
         grid, sums, before = grid.of(~done), sums.of(~done), (after[0][~done], after[1][~done])
 
