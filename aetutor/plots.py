@@ -303,9 +303,11 @@ def code_scatter(
     reach: float | None = None,
     prior: bool = False,
     decoded: Tensor | None = None,
+    names: bool = True,
 ) -> Axes:
     """Two-dimensional codes `(N, 2)` with labels `(N,)`: dots, a colour for each class, its label where it is densest.
 
+    Without labels (None) the dots are grey; `names=False` leaves out the labels in the picture.
     `reach` fixes both axes to -reach … reach, so that several figures can be compared; `prior` draws the circles of
     N(0, I) at one and two standard deviations; `decoded` are images `(side², C, H, W)` of a grid over the square of
     `reach`, the uppermost row first, to lie pale beneath the dots. Raises ValueError for codes of another number of
@@ -317,7 +319,10 @@ def code_scatter(
     if decoded is not None:
         pale = 1 - 0.3 * _mosaic(decoded, round(len(decoded) ** 0.5))
         ax.imshow(pale, cmap="gray", vmin=0, vmax=1, extent=(-reach, reach, -reach, reach))
-    _draw_codes(codes, labels, ax, size=9)
+    if labels is None:
+        ax.plot(*_array(codes).T, ".", color=REFERENCE, markersize=3)
+    else:
+        _draw_codes(codes, labels, ax, size=9, names=names)
     ax.set(xlabel="$z_1$", ylabel="$z_2$", title=title)
     if reach:
         ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
@@ -344,8 +349,8 @@ def code_map(codes, labels, reach: float, side: int) -> Tensor:
     return torch.from_numpy(picture).permute(2, 0, 1) / 255
 
 
-def _draw_codes(codes, labels, ax: Axes, size: float) -> None:
-    """A dot for each code, `size` points² large; the label of each class where its codes are densest."""
+def _draw_codes(codes, labels, ax: Axes, size: float, names: bool = True) -> None:
+    """A dot for each code, `size` points² large; with `names` the label of each class where its codes are densest."""
     points, labels = _array(codes), _array(labels)
     if points.ndim != 2 or points.shape[1] != 2 or labels.shape != points.shape[:1]:
         raise ValueError(
@@ -356,7 +361,8 @@ def _draw_codes(codes, labels, ax: Axes, size: float) -> None:
         colour, of_class = DIGIT_COLOURS[int(label) % len(DIGIT_COLOURS)], points[labels == label]
         ax.scatter(*of_class.T, s=size, color=colour, alpha=0.75, linewidths=0)
         disc = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": colour, "linewidth": 1.8}
-        ax.text(*_densest(of_class), f"{label:g}", size=TEXT, bbox=disc, ha="center", va="center", clip_on=True)
+        if names:
+            ax.text(*_densest(of_class), f"{label:g}", size=TEXT, bbox=disc, ha="center", va="center", clip_on=True)
 
 
 def _densest(points: np.ndarray) -> np.ndarray:
@@ -399,20 +405,27 @@ def pca_picture(points: Tensor, mean: Tensor, direction: Tensor, ax: Axes | None
 
 
 def density(
-    log_density: Tensor, square: tuple[float, float, float, float], mu: Tensor, sigma: Tensor, ax: Axes | None = None
+    log_density: Tensor,
+    square: tuple[float, float, float, float],
+    mu: Tensor,
+    sigma: Tensor,
+    ax: Axes | None = None,
+    nats: float | None = None,
 ) -> Axes:
     """A density over a square of the plane as shades, `(P, P)` log values with z_1 along the rows, white its peak.
 
     Over it the ellipses of a Gaussian with mean `mu` and standard deviations `sigma`, both `(2,)`, at one and two of
-    them. `square` is (left, right, bottom, top).
+    them. `square` is (left, right, bottom, top). With `nats` the shades are those of the log density: black is so many
+    nats below the peak.
     """
     ax = ax or _axes(NARROW, NARROW)
-    shades = _array((log_density - log_density.max()).exp())
+    below = log_density - log_density.max()
+    shades = _array((1 + below / nats).clamp(min=0) if nats else below.exp())
     ax.imshow(shades.T, cmap="gray", origin="lower", extent=square, aspect="auto")
     for times in (1, 2):
         width, height = (2 * times * sigma).tolist()
         ax.add_patch(Ellipse(mu.tolist(), width, height, fill=False, edgecolor="#E69F00", linewidth=1.6))
-    ax.set(xlim=square[:2], ylim=square[2:], xlabel="$z_1$", ylabel="$z_2$")
+    ax.set(xlim=square[:2], ylim=square[2:], xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
     return ax
 
 

@@ -241,6 +241,17 @@ def test_the_prior_is_two_circles_and_only_on_request():
     assert ax.get_aspect() == 1
 
 
+def test_code_scatter_without_labels_is_grey_and_without_names_has_no_text():
+    codes = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
+    (dots,) = plots.code_scatter(codes, None).lines
+    np.testing.assert_allclose(dots.get_xydata(), codes)
+    assert dots.get_color() == plots.REFERENCE
+    labels = torch.arange(30) % 3
+    assert (
+        len(plots.code_scatter(codes, labels).texts) == 3 and not plots.code_scatter(codes, labels, names=False).texts
+    )
+
+
 def test_code_scatter_has_a_title_and_a_reach_when_asked():
     codes, labels = torch.tensor([[0.5, -7.0], [9.0, 1.0]]), torch.tensor([1, 2])
     plain, told = plots.code_scatter(codes, labels), plots.code_scatter(codes, labels, title="epoch 3", reach=4)
@@ -392,6 +403,12 @@ def test_the_ellipses_lie_at_one_and_two_standard_deviations():
         np.testing.assert_allclose(np.square((outline - mu) / sigma).sum(1), times**2, rtol=0.01)
         np.testing.assert_allclose(outline.max(0) - outline.min(0), 2 * times * sigma, rtol=1e-3)
         assert not ellipse.get_fill()
+
+
+def test_density_may_show_the_log_density_down_to_so_many_nats_below_the_peak():
+    (shades,) = plots.density(log_bump(), SQUARE, *GUESS, nats=2.0).get_images()
+    expected = np.maximum(0, 1 + (log_bump() - log_bump().max()).numpy() / 2)
+    np.testing.assert_allclose(np.asarray(shades.get_array()), expected.T, atol=1e-6)
 
 
 def test_density_is_drawn_where_it_is_told_and_names_its_axes():
