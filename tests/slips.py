@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
+from math import log, pi
 from typing import Any
 
 import aetutor
@@ -184,7 +185,178 @@ NOTEBOOK_02 = {
     ],
 }
 
-SLIPS = {**NOTEBOOK_01, **NOTEBOOK_02}
+# --- notebook 03 -----------------------------------------------------------------------------------------------------
+
+
+def on_grid(names, log_density):
+    """The sum of exp(log density) over the grid, for each image."""
+    return log_density.exp().sum(1) * names["cell"]
+
+
+def kl_of(names, model, x):
+    """KL(q(z|x) ‖ p(z)) of each image."""
+    return names["elbo"](names[model], x).kl.double()
+
+
+def unweighted(names):
+    """The mean of p(x|z) / p(x) over a grid of codes, each counted alike."""
+    log_px_z = names["log_joint"][:20] - names["log_prior"]
+    return (log_px_z - names["log_px50"][:20]).exp().mean()
+
+
+def by_prior_samples(names):
+    """log p(x) of each image from 100 samples of the prior."""
+    table = names["log_likelihoods"](names["vae"], names["x2000"], names["prior_samples"][:100])
+    return table.logsumexp(1).double() - log(100)
+
+
+def squared_over(names, power):
+    """The sum of (x - x_hat)² / 2σ_d to a power."""
+    return ((names["grey"] - names["outputs"]).square() / (2 * names["sigma_d"] ** power)).sum((1, 2, 3))
+
+
+def mean_log_prior(names):
+    return names["model_2d"].prior().log_prob(names["z_250"]).mean().double()
+
+
+def mean_log_q(names):
+    return names["q_250"].log_prob(names["z_250"]).mean().double()
+
+
+NOTEBOOK_03 = {
+    "3.1": [  # the posterior sums to one
+        Slip("the cell forgotten", lambda lhs, rhs, names: (lhs / names["cell"], rhs)),
+        Slip(
+            "the prior forgotten",
+            lambda lhs, rhs, names: (
+                on_grid(names, names["log_joint"] - names["log_prior"] - names["log_px50"]).double(),
+                rhs,
+            ),
+        ),
+        Slip("the ELBO for log p(x)", lambda lhs, rhs, names: (lhs * names["gaps"][:50].clamp(max=20).exp(), rhs)),
+    ],
+    "3.2": [  # p(x) is the mean of p(x|z) over the prior
+        Slip("codes spread evenly", lambda lhs, rhs, names: (unweighted(names).double(), rhs)),
+        Slip("the sum, not the mean", lambda lhs, rhs, names: (lhs * 200_000, rhs)),
+    ],
+    "3.3": [  # KL(q ‖ posterior) = log p(x) - ELBO
+        Slip("ELBO - log p(x)", lambda lhs, rhs, names: (lhs, -rhs)),
+        Slip("q against the prior", lambda lhs, rhs, names: (kl_of(names, "vae", names["x50"]).mean(), rhs)),
+    ],
+    "3.4": [  # log p(x) = ELBO + gap
+        Slip("the gap forgotten", lambda lhs, rhs, names: (lhs, names["elbo50"]), "estimate"),
+        Slip("the gap subtracted", lambda lhs, rhs, names: (lhs, rhs - 2 * names["gap50"]), "estimate"),
+        Slip(
+            "q against the prior",
+            lambda lhs, rhs, names: (lhs, names["elbo50"] + kl_of(names, "vae", names["x50"])),
+            "estimate",
+        ),
+        Slip("the gap forgotten", lambda lhs, rhs, names: (lhs, rhs - names["gap_line"]), "exact"),
+        Slip(
+            "the variance of q forgotten in the reconstruction",
+            lambda lhs, rhs, names: (
+                lhs,
+                rhs + names["q_line"].variance @ names["V"].square().sum(0) / (2 * names["s2"]),
+            ),
+            "exact",
+        ),
+        Slip("the normaliser forgotten", lambda lhs, rhs, names: (lhs, rhs + 392 * log(2 * pi * 0.25)), "exact"),
+    ],
+    "3.5": [  # p(x) = E_q[w]; log p(x) >= E_q[log w]
+        Slip("the mean of the logs", lambda lhs, rhs, names: (names["relative"].log().mean().exp(), rhs), "E_q[w]"),
+        Slip("the sum, not the mean", lambda lhs, rhs, names: (lhs * 4000, rhs), "E_q[w]"),
+        Slip("the other way round", lambda lhs, rhs, names: (rhs, lhs), "≥"),
+        Slip("log p(x) from 100 samples of the prior", lambda lhs, rhs, names: (by_prior_samples(names), rhs), "≥"),
+    ],
+    "3.6": [  # the ELBO's first line and its last
+        Slip("the KL forgotten", lambda lhs, rhs, names: (lhs + kl_of(names, "vae", names["x50"][:1])[0], rhs)),
+        Slip("the KL added", lambda lhs, rhs, names: (lhs + 2 * kl_of(names, "vae", names["x50"][:1])[0], rhs)),
+        Slip("the loss, not the ELBO", lambda lhs, rhs, names: (-lhs, rhs)),
+        Slip("β = 2", lambda lhs, rhs, names: (lhs - kl_of(names, "vae", names["x50"][:1])[0], rhs)),
+    ],
+    "3.7": [  # the KL of two Gaussians
+        Slip("the ½ forgotten", lambda lhs, rhs, names: (2 * lhs, rhs)),
+        Slip(
+            "σ, not σ²",
+            lambda lhs, rhs, names: (
+                lhs + 0.5 * ((names["log_var"] / 2).exp() - names["log_var"].exp()).sum(1),
+                rhs,
+            ),
+            "torch",
+        ),
+        Slip("log σ, not log σ²", lambda lhs, rhs, names: (lhs + names["log_var"].sum(1) / 4, rhs), "torch"),
+        Slip("the 1 forgotten", lambda lhs, rhs, names: (lhs + 1, rhs)),
+        Slip("the mean over the dimensions", lambda lhs, rhs, names: (lhs / 2, rhs)),
+    ],
+    "3.8": [  # the gradient goes inside
+        Slip("downhill", lambda lhs, rhs, names: (-lhs, rhs)),
+        Slip(
+            "ε forgotten for σ",
+            lambda lhs, rhs, names: (names["slope"].mean(0).repeat(2).double(), rhs),
+            "reparameterised",
+        ),
+        Slip(
+            "the gradient of log σ",
+            lambda lhs, rhs, names: (lhs * names["sigma_one"].detach().repeat(2), rhs),
+        ),
+    ],
+    "3.9": [  # the Bernoulli likelihood
+        Slip("the loss", lambda lhs, rhs, names: (-lhs, rhs)),
+        Slip("the mean over the pixels", lambda lhs, rhs, names: (lhs / 784, rhs)),
+        Slip(
+            "white pixels only",
+            lambda lhs, rhs, names: (lhs, (names["black_white"] * names["outputs"].log()).sum((1, 2, 3))),
+        ),
+    ],
+    "3.10": [  # the Gaussian likelihood
+        Slip("the constant dropped", lambda lhs, rhs, names: (lhs + 392 * log(2 * pi), rhs)),
+        Slip("the 2 of 2σ² forgotten", lambda lhs, rhs, names: (lhs - squared_over(names, 2), rhs)),
+        Slip("σ, not σ²", lambda lhs, rhs, names: (lhs + squared_over(names, 2) - squared_over(names, 1), rhs)),
+    ],
+    "3.11": [  # the best σ² is the mean squared error
+        Slip("σ, not σ²", lambda lhs, rhs, names: (lhs.sqrt(), rhs)),
+        Slip("half of the squared error", lambda lhs, rhs, names: (lhs, rhs / 2)),
+    ],
+    "3.12": [  # β = σ²
+        Slip(
+            "β = σ",
+            lambda lhs, rhs, names: (lhs, rhs + (0.3 - 0.09) * kl_of(names, "gaussian_vae", names["test_x"][:100])),
+        ),
+        Slip(
+            "β = 1",
+            lambda lhs, rhs, names: (lhs, rhs + (1 - 0.09) * kl_of(names, "gaussian_vae", names["test_x"][:100])),
+        ),
+        Slip("the constant kept", lambda lhs, rhs, names: (lhs, rhs + 392 * log(2 * pi))),
+    ],
+    "3.13": [  # the Bernoulli formula does not integrate to one; the continuous Bernoulli does
+        Slip("it does", lambda lhs, rhs, names: (lhs, 0 * rhs + 1), "formula"),
+        Slip("the ½ at x̂ = ½ for all", lambda lhs, rhs, names: (lhs, 0 * rhs + 0.5), "formula"),
+        Slip(
+            "not divided by the integral",
+            lambda lhs, rhs, names: ((2 * names["means5"] - 1) / names["means5"].logit(), rhs),
+            "continuous",
+        ),
+    ],
+    "3.14": [  # the variance of S samples is 1/S of one's
+        Slip("the mean of the squares", lambda lhs, rhs, names: (lhs, rhs + names["mean_10"].double().cpu() ** 2)),
+        Slip("1/S forgotten", lambda lhs, rhs, names: (lhs, names["variance_10"].double().cpu()), "S = 4"),
+        Slip("1/S², not 1/S", lambda lhs, rhs, names: (lhs, rhs / 16), "S = 16"),
+    ],
+    "3.15": [  # the importance-weighted bound
+        Slip("log S forgotten", lambda lhs, rhs, names: (lhs + log(1024), rhs), "1024"),
+        Slip("the mean of the logs", lambda lhs, rhs, names: (names["bounds"][0, names["good"]].mean(), rhs), "1024"),
+        Slip("p(z) forgotten", lambda lhs, rhs, names: (lhs - mean_log_prior(names), rhs), "ELBO"),
+        Slip("q(z|x) forgotten", lambda lhs, rhs, names: (lhs + mean_log_q(names), rhs), "ELBO"),
+    ],
+    "3.16": [  # the mean KL is information and mismatch
+        Slip("log N forgotten", lambda lhs, rhs, names: (lhs - log(10_000), rhs)),
+        Slip("information and KL exchanged", lambda lhs, rhs, names: (-lhs, rhs)),
+        Slip("no mismatch", lambda lhs, rhs, names: (lhs, 0 * rhs + 1e-9)),
+    ],
+}
+
+
+SLIPS = {**NOTEBOOK_01, **NOTEBOOK_02, **NOTEBOOK_03}
 
 
 # --- the verify that tries them --------------------------------------------------------------------------------------

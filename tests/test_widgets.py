@@ -33,6 +33,7 @@ from aetutor.widgets import (
     PosteriorExplorer,
     PosteriorPad,
     StyleExplorer,
+    StylePad,
     png,
 )
 from aetutor.widgets.charts import Chart, spread
@@ -1458,3 +1459,55 @@ def test_looking_at_models_leaves_the_random_state_and_the_figures_alone(explore
     before, figures = torch.get_rng_state(), plt.get_fignums()
     explore().controls[control].value = 2
     assert torch.equal(torch.get_rng_state(), before) and plt.get_fignums() == figures
+
+
+# --- the pad that draws a style --------------------------------------------------------------------------------------
+
+
+def style_pad(drawing=None, **settings):
+    pad = StylePad(cvae(shape=(1, 28, 28)).float())
+    return pad if drawing is None else moved_to(pad, drawing=drawing.tobytes(), **settings)
+
+
+def test_the_style_pad_opens_empty_says_what_to_do_and_does_so_again_when_it_is_cleared():
+    pad = style_pad()
+    assert list(pad.controls) == ["drawing", "label"] and pad.settings() == {"drawing": b"", "label": "guess"}
+    start = screen(pad)
+    assert start[-1] == EMPTY_PAD and {label.value for label in pad.beneath.values()} == {""}
+    pad.controls["drawing"].value = seven().tobytes()
+    assert screen(pad)[-1] != EMPTY_PAD
+    pad.controls["drawing"].value = b""
+    assert screen(pad) == start
+    assert repr(pad) == "StylePad: run this notebook to move the drawing, its label"
+
+
+def elbos_at_the_mean(model, x):
+    """log p(x|mu, y) - KL(q(z|x, y) ‖ p(z)) for each label y."""
+    bounds = []
+    for y in range(10):
+        mu, log_var = np.split(through(model.encoder, with_label(model, x.reshape(1, -1), [y])), 2, axis=1)
+        logits = through(model.decoder, with_label(model, mu, [y]))
+        kl = 0.5 * (mu**2 + np.exp(log_var) - 1 - log_var).sum()
+        bounds.append((x.flatten() * logits - np.logaddexp(0, logits)).sum() - kl)
+    return np.array(bounds)
+
+
+@pytest.mark.parametrize("label", ["guess", 3])
+def test_the_style_of_a_drawing_is_shown_in_every_class(label):
+    pad, model = style_pad(seven(), label=label), cvae(shape=(1, 28, 28))
+    x = seven_in_black_and_white()
+    own = int(elbos_at_the_mean(model, x.numpy()).argmax()) if label == "guess" else label
+    outputs = outputs_in_every_class(model, styles_of(model, x[None].double(), [own])[0])
+    pictures = pad.pictures(seven().tobytes(), label)
+    assert list(pictures) == ["your digit", *map(str, range(10))] and torch.equal(pictures["your digit"], x)
+    pixels, shown = x.numpy().flatten(), {"your digit": f"taken for a {own}"}
+    for y, logits in enumerate(outputs):
+        np.testing.assert_allclose(pictures[str(y)], SIGMOID(logits).reshape(1, 28, 28), rtol=1e-3, atol=1e-4)
+        shown[str(y)] = f"{(pixels * logits - np.logaddexp(0, logits)).sum():.1f}"
+    assert {name: beneath.value for name, beneath in pad.beneath.items()} == shown
+    on_the_screen(pad, pictures, pad.sides)
+
+
+def test_the_style_pad_needs_a_model_with_labels():
+    with pytest.raises(ValueError, match="needs a CVAE, a model with labels; got VAE"):
+        StylePad(vae(shape=(1, 28, 28)))

@@ -311,7 +311,7 @@ def assert_right(page, area, explorer, before):
     sliders = [float(box.inner_text()) for box in area.locator(".widget-readout").all()]
     assert sliders == pytest.approx([value for value in settings.values() if isinstance(value, float)])
     down = area.locator(".widget-toggle-button.mod-active").all_inner_texts()
-    assert down == [str(settings[name]) for name in ("kind", "likelihood", "code_size") if name in settings]
+    assert down == [str(settings[name]) for name in ("kind", "likelihood", "code_size", "label") if name in settings]
     if "image" in settings:
         assert framed(area) == [settings["image"] % 10]
 

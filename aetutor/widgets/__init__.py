@@ -5,8 +5,9 @@ settings, so that a test, or a static figure, can ask for the same. Each move of
 """
 
 from aetutor.widgets.base import SIDE, Explorer, png
-from aetutor.widgets.images import BottleneckExplorer, DrawPad, NoiseExplorer, restore
-from aetutor.widgets.latent import LatentExplorer, LikelihoodExplorer, PosteriorExplorer, PosteriorPad, StyleExplorer
+from aetutor.widgets.images import BottleneckExplorer, NoiseExplorer, restore
+from aetutor.widgets.latent import LatentExplorer, LikelihoodExplorer, PosteriorExplorer, StyleExplorer
+from aetutor.widgets.pads import DrawPad, PosteriorPad, StylePad
 
 __all__ = [
     "SIDE",
@@ -19,6 +20,7 @@ __all__ = [
     "PosteriorExplorer",
     "PosteriorPad",
     "StyleExplorer",
+    "StylePad",
     "png",
     "restore",
 ]

@@ -1,15 +1,13 @@
-"""Explorers of images: through a bottleneck, through noise, drawn by hand."""
+"""Explorers of images: through a bottleneck, through noise."""
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from pathlib import Path
 
 import ipywidgets
 import torch
 from torch import Tensor
 
 from aetutor import corruption
-from aetutor.drawing import as_mnist
 from aetutor.evaluation import Denoiser, psnr
 from aetutor.widgets.base import SIDE, Explorer
 from aetutor.widgets.charts import Chart
@@ -49,7 +47,7 @@ class BottleneckExplorer(Explorer):
         self.curves = lru_cache(REMEMBERED)(self._curves)
         super().__init__(
             {"image": Thumbnails(images, y), "code_size": names(common, "code size K")},
-            _sides(["original", *methods]),
+            sides(["original", *methods]),
         )
 
     @torch.no_grad()
@@ -101,7 +99,7 @@ class NoiseExplorer(Explorer):
         check_images(images, y)
         self.choices, self.labels, self.methods = images, y, methods
         self.curves = lru_cache(REMEMBERED)(self._curves)
-        super().__init__({"image": Thumbnails(images, y)} | _noise_controls(), _sides(["clean", "noisy", *methods]))
+        super().__init__({"image": Thumbnails(images, y)} | noise_controls(), sides(["clean", "noisy", *methods]))
 
     def pictures(self, kind: str, level: float, image: int, noise: int = 0) -> dict[str, Tensor]:
         """name -> (C, H, W): the clean image, the noisy one, and the restored ones."""
@@ -126,37 +124,6 @@ class NoiseExplorer(Explorer):
         values = [_psnr(self.pictures(kind, level, image, noise)) for level in LEVELS]
         ys = {name: [value[name] for value in values] for name in values[0]}
         return Chart(LEVELS, ys, f"level of the noise ({kind})", "PSNR [dB]")
-
-
-class DrawPad(Explorer):
-    """Draw a digit with the mouse or a finger: it is centred as MNIST's are, made noisy, and restored by each method.
-
-    Controls: the drawing; the kind of noise as a row of buttons; its level; a button that draws new noise. Beneath each
-    picture stands its PSNR.
-
-    Args:
-        methods: as in `NoiseExplorer`, for images (1, 1, 28, 28).
-        device: where the methods compute.
-
-    Raises ImportError, with what to install, where there is no anywidget.
-    """
-
-    def __init__(self, methods: Mapping[str, Denoiser], device="cpu"):
-        self.methods, self.device = methods, device
-        super().__init__({"drawing": canvas()} | _noise_controls(), _sides(["clean", "noisy", *methods]))
-
-    def pictures(self, drawing: bytes, kind: str, level: float, noise: int = 0) -> dict[str, Tensor]:
-        """name -> (1, 28, 28), from the drawing's grey values: a square, row by row, a byte each."""
-        x = drawn(drawing).to(self.device)[None]
-        return restore(x, self.methods, kind, level, seed=noise)
-
-    def captions(self, pictures: dict[str, Tensor], drawing: bytes, **settings) -> dict[str, str]:
-        """The PSNR of the noisy and of each restored image; before the first stroke nothing."""
-        return {"clean": "your drawing"} | decibels(pictures) if any(drawing) else dict.fromkeys(pictures, "")
-
-    def readout_text(self, pictures: dict[str, Tensor], drawing: bytes, **settings) -> str:
-        """What PSNR is; before the first stroke, what to do."""
-        return PSNR if any(drawing) else "Draw a digit in the black square, with the mouse or a finger."
 
 
 PSNR = "PSNR beneath each picture, in decibels: 3 dB more is half the squared error."
@@ -199,39 +166,13 @@ def check_images(images: Tensor, y: Tensor | None) -> None:
         )
 
 
-def _sides(pictures):
+def sides(pictures):
     return dict.fromkeys(pictures, SIDE if len(pictures) <= 5 else SMALL_SIDE)
 
 
-def _noise_controls() -> dict[str, ipywidgets.Widget]:
+def noise_controls() -> dict[str, ipywidgets.Widget]:
     return {
         "kind": names(corruption.KINDS, "noise"),
         "level": slider(0, 1, 0.5, 0.05, "level"),
         "noise": Redraw("draw new noise"),
     }
-
-
-def drawn(drawing: bytes) -> Tensor:
-    """A drawing's grey values, a square, row by row, a byte each -> an image (1, 28, 28) like MNIST's."""
-    side = round(len(drawing) ** 0.5)
-    grey = torch.frombuffer(bytearray(drawing), dtype=torch.uint8).view(side, side) if side else torch.zeros(1, 1)
-    return as_mnist(grey.float() / 255)
-
-
-def canvas() -> ipywidgets.Widget:
-    """The drawing area, a widget whose `value` is the drawing's grey values as bytes."""
-    try:
-        import anywidget
-        import traitlets
-    except ImportError as error:
-        raise ImportError(
-            "The DrawPad needs the package anywidget, which is not installed here: run "
-            "`pip install anywidget` in this environment and restart the kernel."
-        ) from error
-
-    class Canvas(anywidget.AnyWidget):
-        _esm = Path(__file__).with_name("drawpad.js")
-        description = "the drawing"
-        value = traitlets.Bytes(b"").tag(sync=True, from_json=lambda value, _widget: bytes(value))  # of a memoryview
-
-    return Canvas()

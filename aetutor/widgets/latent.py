@@ -1,5 +1,4 @@
-"""Explorers of variational autoencoders: the latent plane, the posteriors p and q of an image or a drawing, the
-likelihoods, the style."""
+"""Explorers of variational autoencoders: the latent plane, the posteriors p and q, the likelihoods, the style."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -8,12 +7,11 @@ import ipywidgets
 import torch
 from torch import Tensor
 
-from aetutor.data import binarize
 from aetutor.evidence import Evidence, log_joint, log_px_quadrature
 from aetutor.plots import code_map, density
 from aetutor.widgets.base import Explorer
 from aetutor.widgets.controls import Thumbnails, names, slider
-from aetutor.widgets.images import called, canvas, check_images, drawn
+from aetutor.widgets.images import called, check_images
 
 MAP_SIDE = 280  # screen pixels along each side of the map of codes
 POINTS = 42  # codes along each side of a posterior's picture: each takes four screen pixels, an MNIST pixel six
@@ -35,7 +33,7 @@ class LatentExplorer(Explorer):
     """
 
     def __init__(self, model, x: Tensor, y: Tensor, reach: float = 3.0):
-        _check_plane(model, x, y)
+        check_plane(model, x, y)
         with torch.no_grad():
             self.codes = model.encode(x).mean
         self.model, self.labels, self.reach = model, y, reach
@@ -47,7 +45,7 @@ class LatentExplorer(Explorer):
     def pictures(self, z1: float, z2: float) -> dict[str, Tensor]:
         """name -> (C, H, W): the mean of p(x|z), and the map with a cross at z."""
         z = self._code(z1, z2)
-        return {"decoded": self.model.decode(z).mean, "test codes, and yours": _crossed(self.map, z, self.reach)}
+        return {"decoded": self.model.decode(z).mean, "test codes, and yours": crossed(self.map, z, self.reach)}
 
     def captions(self, pictures: dict[str, Tensor], z1: float, z2: float) -> dict[str, str]:
         """The prior's density p(z) beneath what z decodes to; beneath the map the nearest code on it."""
@@ -81,15 +79,15 @@ class PosteriorExplorer(Explorer):
     """
 
     def __init__(self, model, x: Tensor, y: Tensor, evidence: Evidence | None = None):
-        _check_plane(model, x, y)
+        check_plane(model, x, y)
         self.model, self.choices, self.labels = model, x, y
         self.exact = evidence or log_px_quadrature(model, x)
         if len(self.exact.log_px) != len(x):
             raise ValueError(f"evidence must be that of the {len(x)} images; got {len(self.exact.log_px)} values.")
         with torch.no_grad():
             self.q_z = model.encode(x).base_dist
-            z = _plane((self.q_z.loc.abs() + 4 * self.q_z.scale).max().clamp(min=4).item(), 200, x)
-        self.centre, self.half_side = _windows(z, log_joint(model, x, z), self.q_z)
+            z = plane((self.q_z.loc.abs() + 4 * self.q_z.scale).max().clamp(min=4).item(), 200, x)
+        self.centre, self.half_side = windows(z, log_joint(model, x, z), self.q_z)
         pictures = ["image", "reconstruction", "posterior p(z|x)", "encoder's q(z|x)"]
         super().__init__({"image": Thumbnails(x, y)}, dict.fromkeys(pictures, WIDE_SIDE))
 
@@ -98,12 +96,12 @@ class PosteriorExplorer(Explorer):
         """name -> (C, H, W): the image, its reconstruction; p(z|x) and q(z|x) over the square, z_1 to the right."""
         x = self.choices[image : image + 1]
         z, _ = self.square(image)
-        densities = _posteriors(self.model, x, z, self.q_z.loc[image], self.q_z.scale[image])
+        densities = posteriors(self.model, x, z, self.q_z.loc[image], self.q_z.scale[image])
         return {"image": x[0], "reconstruction": self.model.reconstruct(x)[0]} | densities
 
     def square(self, image: int, points: int = POINTS) -> tuple[Tensor, tuple[float, float, float, float]]:
         """The codes of an image's square, `(points², 2)`, z_1 first, and its (left, right, bottom, top)."""
-        z = self.centre[image] + self.half_side[image] * _plane(1.0, points, self.centre)
+        z = self.centre[image] + self.half_side[image] * plane(1.0, points, self.centre)
         (left, bottom), (right, top) = z[0].tolist(), z[-1].tolist()
         return z, (left, right, bottom, top)
 
@@ -133,78 +131,6 @@ class PosteriorExplorer(Explorer):
         return (
             f"Gap: log p(x) − ELBO = {gap:.2f} nats. Both squares are {side:.2f} wide, around ({z1:.2f}, {z2:.2f}) in "
             "the plane of codes."
-        )
-
-
-class PosteriorPad(Explorer):
-    """Draw a digit: where its code lies among those of images, its posterior beside the encoder's, and its copy.
-
-    Control: the drawing, which is centred as MNIST's digits are, and binarised. Beneath the posterior stands log p(x),
-    beneath q(z|x) the ELBO.
-
-    Args:
-        model: a `VAE` with two latent dimensions, for images (1, 28, 28).
-        x, y: images (N, 1, 28, 28) and their labels (N,), to be drawn on the map at the means of their q(z|x).
-        reach: the map goes from -reach to reach.
-
-    Raises ValueError for a model with other than two dimensions, or without images; ImportError, with what to install,
-    where there is no anywidget.
-    """
-
-    def __init__(self, model, x: Tensor, y: Tensor, reach: float = 3.0):
-        _check_plane(model, x, y)
-        self.model, self.labels, self.reach, self.like = model, y, reach, x
-        with torch.no_grad():
-            self.codes, self.grid = model.encode(x).mean, _plane(4.5, 120, x)
-            self.p_x, self.log_prior = model.decode(self.grid), model.prior().log_prob(self.grid)
-        self.map = code_map(self.codes, y, reach, MAP_SIDE)
-        sides = {"your digit": WIDE_SIDE, "copy": WIDE_SIDE, "test codes, and yours": MAP_SIDE}
-        super().__init__(
-            {"drawing": canvas()}, sides | dict.fromkeys(["posterior p(z|x)", "encoder's q(z|x)"], WIDE_SIDE)
-        )
-
-    @torch.no_grad()
-    def pictures(self, drawing: bytes) -> dict[str, Tensor]:
-        """name -> (C, H, W): the digit and its copy, the map with a cross at the mean of q(z|x), and p(z|x) and q(z|x)
-        over a square that holds both."""
-        x = self.digit(drawing)
-        if not x.any():
-            black = x.new_zeros(1, POINTS, POINTS)
-            return dict.fromkeys(self.sides, black) | {"test codes, and yours": self.map}
-        q_z = self.model.encode(x).base_dist
-        log_joint = (self.p_x.log_prob(x) + self.log_prior)[None]
-        centre, half_side = _windows(self.grid, log_joint, q_z)
-        densities = _posteriors(self.model, x, centre + half_side * _plane(1.0, POINTS, x), q_z.loc, q_z.scale)
-        crossed = _crossed(self.map, q_z.loc[0], self.reach)
-        return {"your digit": x[0], "copy": self.model.reconstruct(x)[0], "test codes, and yours": crossed} | densities
-
-    def digit(self, drawing: bytes) -> Tensor:
-        """The drawing as a black-and-white image (1, 1, 28, 28), from its grey values."""
-        return binarize(drawn(drawing).to(self.like)[None])
-
-    def captions(self, pictures: dict[str, Tensor], drawing: bytes) -> dict[str, str]:
-        """log p(x), the ELBO, and the class of the nearest code; before the first stroke nothing."""
-        x = pictures["your digit"][None]
-        if not x.any():
-            return dict.fromkeys(self.sides, "")
-        exact = log_px_quadrature(self.model, x)
-        with torch.no_grad():
-            distance, nearest = (self.codes - self.model.encode(x).mean).norm(dim=1).min(0)
-        return {
-            "your digit": "black and white, centred",
-            "copy": "the decoder's mean",
-            "test codes, and yours": f"nearest: a {self.labels[nearest]}, {distance:.2f} away",
-            "posterior p(z|x)": f"log p(x) = {exact.log_px.item():.1f} nats",
-            "encoder's q(z|x)": f"ELBO = {exact.elbo.item():.1f} nats",
-        }
-
-    def readout_text(self, pictures: dict[str, Tensor], drawing: bytes) -> str:
-        """What the pictures show; before the first stroke, what to do."""
-        if not pictures["your digit"].any():
-            return "Draw a digit in the black square, with the mouse or a finger."
-        return (
-            "Both spots lie in one square of the plane, enlarged: the codes that may have made your digit, and those "
-            "that the encoder proposes."
         )
 
 
@@ -290,9 +216,7 @@ class StyleExplorer(Explorer):
         self.p_x = lru_cache(1)(self._p_x)  # pictures and captions need the same
         sides = {"image": IMAGE_SIDE} | dict.fromkeys(map(str, range(model.num_classes)), CLASS_SIDE)
         super().__init__({"image": Thumbnails(x, y), **sliders}, sides)
-        image, *classes = self.panels.children
-        five_in_a_row = {"flex_flow": "row wrap", "max_width": f"{5 * (CLASS_SIDE + 24)}px"}
-        self.panels.children = image, ipywidgets.HBox(classes, layout=five_in_a_row)
+        five_in_a_row(self.panels)
 
     def style(self, image: int, first: float = 0.0, second: float = 0.0) -> Tensor:
         """z, `(K,)`: the style of an image, moved."""
@@ -325,7 +249,14 @@ class StyleExplorer(Explorer):
         return self.model.decode(self.style(image, first, second).expand(len(classes), -1), classes)
 
 
-def _check_plane(model, x, y):
+def five_in_a_row(panels):
+    """The first picture, and beside it the others, five in a row."""
+    image, *classes = panels.children
+    layout = {"flex_flow": "row wrap", "max_width": f"{5 * (CLASS_SIDE + 24)}px"}
+    panels.children = image, ipywidgets.HBox(classes, layout=layout)
+
+
+def check_plane(model, x, y):
     if model.latent_dim != 2 or len(x) == 0 or len(x) != len(y):
         raise ValueError(
             "The explorer needs a model with two latent dimensions, and images with a label each; got "
@@ -333,13 +264,13 @@ def _check_plane(model, x, y):
         )
 
 
-def _plane(reach, points, like):
+def plane(reach, points, like):
     """The codes of a square grid from -reach to reach, `(points², 2)`, z_1 first, in the dtype of `like`."""
     axis = torch.linspace(-reach, reach, points, dtype=like.dtype, device=like.device)
     return torch.cartesian_prod(axis, axis)
 
 
-def _windows(z, log_joint, q_z):
+def windows(z, log_joint, q_z):
     """(centres `(N, 2)`, half sides `(N,)`) of squares that hold four standard deviations of p(z|x) and of q(z|x), and
     all that one can see of p(z|x). `log_joint` is log p(x, z) of N images at the codes z `(G, 2)` of a grid, `(N, G)`.
     """
@@ -353,7 +284,7 @@ def _windows(z, log_joint, q_z):
     return (low + high) / 2, (high - low).amax(1) / 2
 
 
-def _posteriors(model, x, z, mu, sigma):
+def posteriors(model, x, z, mu, sigma):
     """p(z|x) of one image and N(mu, diag sigma²) at the codes z `(POINTS², 2)` of a square, as two pictures."""
     log_q = -((z - mu) / sigma).square().sum(1) / 2
     return {"posterior p(z|x)": _shades(log_joint(model, x, z)[0]), "encoder's q(z|x)": _shades(log_q)}
@@ -364,7 +295,7 @@ def _shades(log_density):
     return (log_density - log_density.max()).exp().view(1, POINTS, POINTS).transpose(1, 2).flip(1)
 
 
-def _crossed(codes_map, z, reach):
+def crossed(codes_map, z, reach):
     """A map of codes `(3, S, S)` with a cross at z `(2,)`; where z lies outside, at the edge."""
     side = codes_map.shape[1] - 1
     place = ((1 + z / reach) / 2 * side).round().clamp(0, side).long()
