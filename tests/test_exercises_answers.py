@@ -495,14 +495,27 @@ def test_with_label_is_what_the_packages_model_puts_into_its_networks():
     assert torch.equal(result, CVAE()._with_label(features.float(), y)) and result.dtype == torch.float32
 
 
-def test_advantage_is_the_log_of_the_sum_in_numbers_that_do_not_underflow():
-    agrees(
-        "advantage",
-        lambda log_px, log_px_y, log_py, y: torch.tensor(
-            [log_of_sum(row + log_py) - one for row, one in zip(log_px_y, log_px.tolist(), strict=True)],
-            dtype=torch.float64,
-        ),
-    )
+def bought_by_torch_distributions(mu, log_var, y, class_mean, class_log_var):
+    """Image by image, by the densities of PyTorch."""
+    rows = []
+    for m, v, label in zip(mu, log_var, y, strict=True):
+        q, of_class = (
+            torch.distributions.Normal(mean, (log_v / 2).exp())
+            for mean, log_v in ((m, v), (class_mean[label], class_log_var[label]))
+        )
+        kl_to = [torch.distributions.kl_divergence(q, p).sum() for p in (torch.distributions.Normal(0, 1), of_class)]
+        rows.append(kl_to[0] - kl_to[1])
+    return torch.stack(rows)
+
+
+def test_the_nats_that_a_class_prior_buys_are_those_of_torchs_distributions():
+    agrees("nats_bought", bought_by_torch_distributions)
+
+
+def test_a_class_prior_equal_to_q_buys_the_whole_kl():
+    mu, log_var, *_ = draw("nats_bought", 5)
+    y = torch.arange(len(mu))
+    torch.testing.assert_close(reference("nats_bought")(mu, log_var, y, mu, log_var), gaussian_kl(mu, log_var))
 
 
 def bound_by_torch_distributions(log_probs, y):
@@ -555,7 +568,8 @@ def test_no_two_axes_of_notebook_4s_inputs_are_equally_long(size):
     assert len({1, *x.shape, encode(x)[0].shape[1], C}) == 5 and C < 10
     features, _y, C = draw("with_label", size)
     assert len({1, *features.shape, C}) == 4 and C < 10
-    assert len({1, *draw("advantage", size)[1].shape}) == 3
+    mu, _, _, class_mean, _ = draw("nats_bought", size)
+    assert len({1, *mu.shape, len(class_mean)}) == 4
     assert len({1, *draw("class_posterior", size)[0].shape}) == 4
 
 
@@ -597,10 +611,9 @@ def test_whatever_one_shift_is_taken_out_of_the_logs_an_image_is_left_for_which_
     for seed, size in itertools.product(range(50), SIZES):
         log_px_z, _, _ = draw("log_evidence", size, seed)
         log_w = sum(sign * part for sign, part in zip((1, 1, -1), draw("importance_weighted", size, seed), strict=True))
-        log_px, log_px_y, _, _ = draw("advantage", size, seed)
         log_w_y, _ = draw("class_posterior", size, seed)
-        assert all(logs.max() < -800 for logs in (log_px_z, log_w, log_px, log_px_y, log_w_y))  # exp(-746) is 0
-        for logs in (log_px_z.T, log_w, log_px_y.T, log_w_y.amax((0, 2))[None]):  # the images are the last axis
+        assert all(logs.max() < -800 for logs in (log_px_z, log_w, log_w_y))  # exp(-746) is 0
+        for logs in (log_px_z.T, log_w, log_w_y.amax((0, 2))[None]):  # the images are the last axis
             for shift in (-950.0, logs.max(), logs.min()):
                 shifted = (logs - shift).exp()
                 assert (shifted == 0).all(0).any() or shifted.isinf().any()
@@ -858,12 +871,13 @@ RIGHT = {
         ),
         lambda features, y, num_classes: np.hstack([features.numpy(), np.eye(num_classes)[y.numpy()]]),
     ],
-    "advantage": [
-        lambda log_px, log_px_y, log_py, y: largest_taken_out(log_px_y + log_py, 1) - log_px,
-        lambda log_px, log_px_y, log_py, y: ((log_px_y - log_px[:, None]).exp() @ log_py.exp()).log(),
-        lambda log_px, log_px_y, log_py, y: np.logaddexp.reduce((log_px_y + log_py).numpy(), axis=1) - log_px.numpy(),
-        lambda log_px, log_px_y, log_py, y: (
-            (log_px_y + log_py - (log_px_y + log_py).log_softmax(1))[torch.arange(len(y)), y] - log_px
+    "nats_bought": [
+        bought_by_torch_distributions,
+        lambda mu, log_var, y, m, v: (
+            0.5 * (mu**2 + log_var.exp() - v[y]).sum(1) - 0.5 * (((mu - m[y]) ** 2 + log_var.exp()) / v[y].exp()).sum(1)
+        ),
+        lambda mu, log_var, y, m, v: (
+            gaussian_kl(mu, log_var) - gaussian_kl((mu - m[y]) / (v[y] / 2).exp(), log_var - v[y])
         ),
     ],
     "information_bound": [
@@ -1078,24 +1092,12 @@ WRONG = [
         "as wide as this batch's highest label",
     ),
     (
-        "advantage",
-        lambda log_px, log_px_y, log_py, y: (log_px_y.exp() @ log_py.exp() + 1e-30).log() - log_px,
-        "exponentiated first",
+        "nats_bought",
+        lambda mu, log_var, y, m, v: gaussian_kl(mu, log_var) - gaussian_kl(mu - m[y], log_var),
+        "the variances of the classes are forgotten",
     ),
-    ("advantage", lambda log_px, log_px_y, log_py, y: ((log_px_y.exp() @ log_py.exp()) / log_px.exp()).log(), NAN),
-    ("advantage", lambda log_px, log_px_y, log_py, y: (log_px_y.log() + log_py).logsumexp(1) - log_px, NAN),
-    (
-        "advantage",
-        lambda log_px, log_px_y, log_py, y: log_px_y.gather(1, y[:, None])[:, 0] - log_px,
-        "log p(x|y) compared with log p(x)",
-    ),
-    (
-        "advantage",
-        lambda log_px, log_px_y, log_py, y: (
-            ((log_px_y.double() + 950).exp() @ log_py.double().exp()).log() - 950 - log_px
-        ),
-        "one shift for all images",
-    ),
+    ("nats_bought", lambda *a: -bought_by_torch_distributions(*a), "the wrong sign"),
+    ("nats_bought", lambda *a: bought_by_torch_distributions(*a) ** 2, None),
     (
         "information_bound",
         lambda log_probs, y: math.log(log_probs.shape[1]) - functional.nll_loss(log_probs, y),

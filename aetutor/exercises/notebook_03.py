@@ -1,14 +1,14 @@
 """The exercises of notebook 03."""
 
 from functools import cache
-from math import isfinite, log, sqrt
+from math import log, sqrt
 
 import torch
 from torch import Tensor
 
 from aetutor.exercises import slips
-from aetutor.exercises.build import BATCH, at_rest, weight_of
-from aetutor.exercises.engine import BuildExercise, Exercise, Mistake, NotAnAnswer, as_numbers, call
+from aetutor.exercises.build import ENCODE_AND_DECODE, bound, bound_mistakes
+from aetutor.exercises.engine import BuildExercise, Exercise, Mistake
 from aetutor.exercises.random_inputs import levels, normal, number, uniform
 
 # --- 3.1 -------------------------------------------------------------------------------------------------------------
@@ -363,71 +363,20 @@ EXERCISE_4 = Exercise(
 # --- 3.5 -------------------------------------------------------------------------------------------------------------
 
 
-TEST_IMAGES = 5000
-ASKED, DIMENSIONS = -140.0, 2
-ENCODE_AND_DECODE = (
-    "It takes a trained model with `encode(x)`, which gives the mean and the log σ² of q(z|x), each (B, 2), for images "
-    "(B, 1, 28, 28), and `decode(z)`, which gives the logits of the pixels, (B, 1, 28, 28) or (B, 784)."
-)
+ASKED = -140.0
 
 
 @cache
 def _test_images() -> Tensor:
-    """Binarised, (TEST_IMAGES, 1, 28, 28)."""
+    """5,000 of them, binarised, (5000, 1, 28, 28)."""
     from aetutor.data import binarize, load
 
-    return binarize(load("mnist").test_x[:TEST_IMAGES])
+    return binarize(load("mnist").test_x[:5000])
 
 
 def measured(answer) -> dict[str, float]:
-    """Of a VAE, on 5,000 binarised test images: its ELBO, with one sample an image, and its KL, in nats; and the ELBO
-    if the second output of `encode` were log σ, and if `decode` gave probabilities."""
-    if not callable(getattr(answer, "encode", None)) or not callable(getattr(answer, "decode", None)):
-        if callable(answer):
-            call(answer, _test_images()[:2])  # a stub is no attempt
-        raise NotAnAnswer(f"got an object of type {type(answer).__name__} without `encode` or `decode`.")
-    images, weight = _test_images(), weight_of(answer)
-    facts: dict[str, list[Tensor]] = {"elbo": [], "kl": [], "log_sigma": [], "probabilities": []}
-    numbers = torch.Generator().manual_seed(0)
-    with at_rest(answer):
-        for x in images.split(BATCH):
-            mu, log_var = _encoded(answer, x.to(weight))
-            eps = torch.randn(mu.shape, generator=numbers).to(mu)
-            z = mu + (log_var / 2).exp() * eps
-            logits = _decoded(answer, z.to(weight), x)
-            kl, x = _kl_to_prior(mu, log_var), x.flatten(1).double()
-            facts["elbo"].append(_log_px(x, logits) - kl)
-            facts["kl"].append(kl)
-            facts["probabilities"].append(_log_px(x, logits.clamp(1e-6, 1 - 1e-6).logit()) - kl)
-            as_log_sigma = _decoded(answer, (mu + log_var.exp() * eps).to(weight), x)
-            facts["log_sigma"].append(_log_px(x, as_log_sigma) - _kl_to_prior(mu, 2 * log_var))
-    return {name: torch.cat(values).mean().item() for name, values in facts.items()}
-
-
-def _log_px(x: Tensor, logits: Tensor) -> Tensor:
-    return -_cross_entropy_of_logits(x, logits).sum(1)
-
-
-def _encoded(model, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean and the log σ² of q(z|x), in float64 on the CPU."""
-    result = call(model.encode, x.clone())
-    if not isinstance(result, tuple | list) or len(result) != 2:
-        raise NotAnAnswer("`encode` must return two tensors, the mean and the log σ² of q(z|x).")
-    mu, log_var = (as_numbers(part) for part in result)
-    if mu.shape != (len(x), DIMENSIONS) or log_var.shape != mu.shape:
-        raise NotAnAnswer(
-            f"for {len(x)} images `encode` gives {tuple(mu.shape)} and {tuple(log_var.shape)}; both must be "
-            f"({len(x)}, {DIMENSIONS})."
-        )
-    return mu, log_var
-
-
-def _decoded(model, z: Tensor, x: Tensor) -> Tensor:
-    """The logits of the pixels, (B, D), in float64 on the CPU."""
-    logits = as_numbers(call(model.decode, z))
-    if logits.shape[:1] != z.shape[:1] or logits.numel() != x.numel():
-        raise NotAnAnswer(f"for codes {tuple(z.shape)} `decode` gives {tuple(logits.shape)}.")
-    return logits.flatten(1)
+    """What a VAE reaches on 5,000 test images: see `build.bound`."""
+    return bound(answer, _test_images())
 
 
 class _PlainVAE:
@@ -454,7 +403,7 @@ def _trained_vae():
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = VAE(latent_dim=DIMENSIONS)
+        model = VAE(latent_dim=2)
         trainer = Trainer(model, lambda model, x: -elbo(model, x).elbo, device="cpu")
         trainer.fit(load("mnist").train_x, epochs=2, batch_size=100, prepare=binarize, progress=False)
     return model.requires_grad_(False)
@@ -469,41 +418,8 @@ EXERCISE_5 = BuildExercise(
     measure=measured,
     report="ELBO {elbo:.1f} nats on 5,000 test images, of which the KL is {kl:.1f}; -140 are asked.",
     passes=lambda facts: facts["elbo"] >= ASKED,
-    accepts=ENCODE_AND_DECODE,
-    mistakes=[
-        Mistake(
-            "the outputs are not numbers",
-            _PlainVAE(decoded=lambda logits: logits * float("nan")),
-            "Some are NaN or infinite: the training has diverged. Lower the learning rate.",
-            sign=lambda facts: not isfinite(facts["elbo"]),
-        ),
-        Mistake(
-            "the decoder gives probabilities",
-            _PlainVAE(decoded=torch.sigmoid),
-            "Logits are asked: leave the sigmoid to the loss.",
-            sign=lambda facts: facts["probabilities"] > facts["elbo"] + 20,
-        ),
-        Mistake(
-            "the second output is log σ",
-            _PlainVAE(encoded=lambda mu, log_var: (mu, log_var / 2)),
-            "Your model fits better if the second output of `encode` is log σ: return log σ², which is twice that.",
-            sign=lambda facts: facts["log_sigma"] > facts["elbo"] + 2,
-        ),
-        Mistake(
-            "posterior collapse",
-            _PlainVAE(encoded=lambda mu, log_var: (0 * mu, 0 * log_var)),
-            "The KL is zero: q(z|x) is the prior, whatever the image. Is the reconstruction *summed* over the pixels? "
-            "Does its gradient reach the encoder through z?",
-            sign=lambda facts: facts["kl"] < 0.1,
-        ),
-        Mistake(
-            "the KL is not in the loss",
-            _PlainVAE(encoded=lambda mu, log_var: (mu, log_var - 12)),
-            "q(z|x) is very narrow or far away, as in an autoencoder, and its KL is large: is it in the loss, summed "
-            "over the latent dimensions, with weight 1?",
-            sign=lambda facts: facts["kl"] > 15,
-        ),
-    ],
+    accepts=ENCODE_AND_DECODE.format(y="", labels=""),
+    mistakes=bound_mistakes(_PlainVAE),
 )
 
 # --- 3.6 -------------------------------------------------------------------------------------------------------------

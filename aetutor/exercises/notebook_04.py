@@ -1,5 +1,6 @@
 """The exercises of notebook 04."""
 
+from functools import cache
 from math import log
 
 import torch
@@ -7,8 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from aetutor.exercises import notebook_03, slips
-from aetutor.exercises.engine import Exercise, Mistake
-from aetutor.exercises.notebook_03 import elbo_from_noise
+from aetutor.exercises.build import ENCODE_AND_DECODE, at_rest, bound, bound_mistakes, decoded
+from aetutor.exercises.engine import BuildExercise, Exercise, Mistake
+from aetutor.exercises.notebook_03 import elbo_from_noise, kl_of_gaussians
 from aetutor.exercises.random_inputs import levels, normal, uniform
 
 
@@ -190,101 +192,196 @@ EXERCISE_2 = Exercise(
 # --- 4.3 -------------------------------------------------------------------------------------------------------------
 
 
-def advantage(log_px, log_px_y, log_py, y):
-    """Equation (4.4), less log p(x) of the other model."""
-    return (log_px_y + log_py).logsumexp(1) - log_px
+def in_all_classes(x, y, encode, decode, num_classes):
+    """z holds the style, y the class: z of the digit's own label, decoded with every label."""
+    return decode(encode(x, y)[0][:, None], torch.arange(num_classes))
 
 
-def _advantage_inputs(size: int, g: torch.Generator) -> tuple:
-    """Logs so low that exp gives 0 in float64, too; every other image is worse in the conditional model."""
-    B, C = size + 1, size + 3
-    log_px, sign = levels(g, B), (-1) ** torch.arange(B)
-    log_px_y = (log_px + sign * (15 + 20 * uniform(g, B)))[:, None] + 1.5 * normal(g, B, C)
-    return log_px, log_px_y, (1.5 * normal(g, C)).log_softmax(0), torch.randint(C, (B,), generator=g)
+def _style_inputs(size: int, g: torch.Generator) -> tuple:
+    """B, C, D and K are all different, and C is below 10."""
+    B, D, K, C = size + 1, size + 5, size + 2, min(size + 3, 8)
+    x = (uniform(g, B, D) < 0.4).double()
+    return x, torch.randint(C, (B,), generator=g), *_networks(D, K), C
 
 
-def _underflowed(log_px, log_px_y, log_py, y, result) -> bool:
-    """Nothing but infinity, or log 0 patched with a small number: the same for each image, less log p(x)."""
-    patched = len(result) > 1 and bool((result + log_px - result[0] - log_px[0]).abs().max() < 1e-3)
-    return patched or bool(result.isinf().all())
+def _with_labels(labels):
+    """mu drawn with other labels, a function of y and C."""
+    return lambda x, y, encode, decode, C: decode(encode(x, y)[0][:, None], labels(y, C))
 
 
-def _less_log_px(of_classes):
-    """Another log p(x) of the conditional model, a function of log p(x|y) and log p(y), less the other model's."""
-    return lambda log_px, log_px_y, log_py, y: of_classes(log_px_y, log_py) - log_px
+def _of_images(change):
+    """A mistake that is a function of the right answer, (B, C, D)."""
+    return lambda *arguments: change(in_all_classes(*arguments))
 
 
 EXERCISE_3 = Exercise(
-    prompt="Write `advantage(log_px, log_px_y, log_py, y)`: log p(x) of B images in an unconditional model, (B,); in a "
-    "conditional one log p(x|y') of each image with each of C labels y', (B, C); log p(y'), (C,); the images' "
-    "own labels y, (B,). By how many nats does the conditional model explain each image better, when neither "
-    "is told the label? Return (B,). Not every argument need be used. The log-probabilities are all "
-    "below -800, and those of two images may differ by 1000.",
-    inputs=_advantage_inputs,
-    reference=advantage,
+    prompt="Write `in_all_classes(x, y, encode, decode, num_classes)`: take the style of each written digit and draw "
+    "it in all classes. Images x (B, D), labels y (B,), `encode(x, y)`, which gives the mean and the log σ² of "
+    "q(z|x, y), both (B, K), and `decode(z, y)`, which makes of codes (…, K), and labels of a shape that "
+    "broadcasts to (…), probabilities (…, D). Return (B, C, D): what `decode` makes of the mean of q(z|x, y) "
+    "in each class 0 … C - 1, where C = num_classes.",
+    inputs=_style_inputs,
+    reference=in_all_classes,
     mistakes=[
         Mistake(
-            "exponentiated first",
-            _less_log_px(lambda log_px_y, log_py: (log_px_y + log_py).exp().sum(1).log()),
-            "exp(-900) is too small for a float and becomes 0. Add and subtract the logs, and use torch.logsumexp.",
-            sign=_underflowed,
-        ),
-        slips.log_of_a_log(_less_log_px(lambda log_px_y, log_py: log_px_y.log().logsumexp(1))),
-        slips.one_shift(
-            advantage,
-            _less_log_px(
-                lambda log_px_y, log_py: ((log_px_y - log_px_y.max()).exp() @ log_py.exp()).log() + log_px_y.max()
-            ),
+            "drawn with the digit's own label",
+            lambda x, y, encode, decode, C: decode(encode(x, y)[0], y)[:, None].expand(-1, C, -1),
+            "That is the reconstruction, C times. `decode` needs the class to draw.",
         ),
         Mistake(
-            "log p(x|y) compared with log p(x)",
-            lambda log_px, log_px_y, log_py, y: _own(log_px_y, y) - log_px,
-            "Your conditional model is told the label, the other is not: it gets up to -log p(y) nats for nothing. "
-            "Sum over the labels, equation (4.4).",
+            "encoded with the label to be drawn",
+            lambda x, y, encode, decode, C: decode(encode(x[:, None], torch.arange(C))[0], torch.arange(C)),
+            "The encoder is told what the digit is: its own label. With another one z must make up for the lie, and is "
+            "not the same style for all classes.",
         ),
         Mistake(
-            "log p(x, y) compared with log p(x)",
-            lambda log_px, log_px_y, log_py, y: _own(log_px_y + log_py, y) - log_px,
-            "That makes the conditional model explain the label, too. Sum p(x, y) over all labels, equation (4.4).",
+            "no label for the encoder",
+            lambda x, y, encode, decode, C: decode(encode(x)[0][:, None], torch.arange(C)),
+            "The style is the mean of q(z|x, y): `encode` needs the digit's own label.",
         ),
         Mistake(
-            "log p(y|x) instead",
-            lambda log_px, log_px_y, log_py, y: _own((log_px_y + log_py).log_softmax(1), y),
-            "That is how well the label is read from the image. Two models' log p(x) are compared.",
+            "no label for the decoder",
+            lambda x, y, encode, decode, C: decode(encode(x, y)[0])[:, None].expand(-1, C, -1),
+            "`decode` draws the class that it is told: give it each of 0 … C - 1.",
         ),
         Mistake(
-            "p(y) is forgotten",
-            _less_log_px(lambda log_px_y, log_py: log_px_y.logsumexp(1)),
-            "The sum (4.4) weighs each label with its frequency: add log p(y).",
+            "always ten classes",
+            _with_labels(lambda y, C: torch.arange(10)),
+            "MNIST has ten classes, other images have fewer or more: torch.arange(num_classes).",
         ),
         Mistake(
-            "each class counts the same",
-            _less_log_px(lambda log_px_y, log_py: log_px_y.logsumexp(1) - log(len(log_py))),
-            "The classes are not equally frequent: p(y) stands in the place of 1/C.",
+            "drawn with the batch's labels instead of all classes",
+            _with_labels(lambda y, C: y),
+            "All classes are torch.arange(num_classes). y is the labels of the images in this batch.",
         ),
         Mistake(
-            "the mean of log p(x|y) instead of the log of the mean",
-            _less_log_px(lambda log_px_y, log_py: (log_py.exp() * log_px_y).sum(1)),
-            "p(x) is the mean of p(x|y), and its log is not the mean of the logs, which is lower (Jensen).",
+            "classes counted from 1",
+            _with_labels(lambda y, C: torch.arange(1, C + 1)),
+            "Classes are counted from 0: torch.arange(num_classes).",
         ),
         Mistake(
-            "the best class's p(x|y)",
-            _less_log_px(lambda log_px_y, log_py: log_px_y.amax(1)),
-            "Choosing the label that fits best is telling the model. Sum over the labels, each weighed with p(y).",
-        ),
-        slips.wrong_sign(
-            advantage, "The conditional model's log p(x) comes first: positive where it explains the image better."
+            "only the reconstruction",
+            lambda x, y, encode, decode, C: decode(encode(x, y)[0], y),
+            "That is one class of C, the digit's own.",
         ),
         Mistake(
-            "log p(x) of the conditional model",
-            lambda log_px, log_px_y, log_py, y: (log_px_y + log_py).logsumexp(1),
-            "Subtract log p(x) of the unconditional one.",
+            "the first two axes exchanged",
+            _of_images(lambda images: images.transpose(0, 1)),
+            "The images are axis 0, the classes axis 1: mu[:, None] makes room for them.",
         ),
-        *slips.one_number(advantage),
+        Mistake(
+            "black and white instead of probabilities",
+            _of_images(lambda images: (images > 0.5).to(images)),
+            "Return the probabilities that `decode` gives.",
+        ),
     ],
 )
 
 # --- 4.4 -------------------------------------------------------------------------------------------------------------
+
+
+LEAST, AGREEMENT = -128.0, 0.9
+
+
+@cache
+def _test_images() -> tuple[Tensor, Tensor]:
+    """5,000 of them, binarised, and their labels."""
+    from aetutor.data import binarize, load
+
+    mnist = load("mnist")
+    return binarize(mnist.test_x[:5000]), mnist.test_y[:5000]
+
+
+@cache
+def _judge() -> torch.nn.Module:
+    """A classifier of binarised digits, which names 96 % of the test images rightly: two seconds."""
+    from aetutor.data import binarize, load
+    from aetutor.networks import mlp
+    from aetutor.training import Trainer
+
+    def loss(network, x, y):
+        return torch.nn.functional.cross_entropy(network(x.flatten(1)), y, reduction="none")
+
+    mnist = load("mnist")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        trainer = Trainer(mlp(784, 256, 10), loss, device="cpu")
+        trainer.fit(mnist.train_x, mnist.train_y, epochs=1, lr=5e-3, prepare=binarize, progress=False)
+    return trainer.model.requires_grad_(False)
+
+
+def measured(answer) -> dict[str, float]:
+    """What a CVAE reaches on 5,000 test images (see `build.bound`), and in what share of 1,000 new digits a judge sees
+    the label that was asked for."""
+    facts = bound(answer, *_test_images())
+    z = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(10).repeat(100)
+    with at_rest(answer):
+        pixels = decoded(answer, z.double(), y).sigmoid()
+    named = _judge()(pixels.float()).argmax(1)
+    return facts | {"agreement": (named == y).float().mean().item()}
+
+
+class _PlainCVAE:
+    """A model of this package as the exercise asks for it; `encoded` and `decoded` change its outputs."""
+
+    def __init__(self, encoded=lambda mu, log_var: (mu, log_var), decoded=lambda logits: logits):
+        self.encoded, self.decoded = encoded, decoded
+
+    def encode(self, x, y):
+        q_z = _trained_cvae().encode(x, y)
+        return self.encoded(q_z.mean, q_z.variance.log())
+
+    def decode(self, z, y):
+        return self.decoded(_trained_cvae().decode(z, y).base_dist.logits)
+
+
+class _DeafDecoder(_PlainCVAE):
+    """Its decoder draws a 3, whatever the label."""
+
+    def decode(self, z, y):
+        return super().decode(z, 0 * y + 3)
+
+
+@cache
+def _trained_cvae():
+    """A CVAE with two dimensions, trained for two epochs: some seconds."""
+    from aetutor.data import binarize, load
+    from aetutor.models import CVAE
+    from aetutor.objectives import elbo
+    from aetutor.training import Trainer
+
+    mnist = load("mnist")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        trainer = Trainer(CVAE(latent_dim=2), lambda model, x, y: -elbo(model, x, y).elbo, device="cpu")
+        trainer.fit(mnist.train_x, mnist.train_y, epochs=2, batch_size=100, prepare=binarize, progress=False)
+    return trainer.model.requires_grad_(False)
+
+
+EXERCISE_4 = BuildExercise(
+    prompt="Turn your VAE of exercise 3.5 into a CVAE: `encode(x, y)` gives the mean and the log σ² of q(z|x, y), both "
+    "(B, 2), `decode(z, y)` the logits of the pixels; y are the labels (B,), integers. Train it on the 60,000 "
+    "binarised training images; one or two minutes are enough. On 5,000 test images its ELBO, in nats, must be -128 or "
+    "more, which no VAE of ours reached, and of 1,000 new digits a judge must see 90 % as what was asked for.",
+    reference=_PlainCVAE(),
+    measure=measured,
+    report="ELBO {elbo:.1f} nats on 5,000 test images, of which the KL is {kl:.1f}; -128 are asked. The judge sees "
+    "{agreement:.0%} of the new digits as what was asked for; 90% are asked.",
+    passes=lambda facts: facts["elbo"] >= LEAST and facts["agreement"] >= AGREEMENT,
+    accepts=ENCODE_AND_DECODE.format(y=", y", labels=" and labels (B,)"),
+    mistakes=[
+        *bound_mistakes(_PlainCVAE),
+        Mistake(
+            "the decoder does not hear the label",
+            _DeafDecoder(),
+            "Your new digits do not follow the label that they are asked for: does it enter the decoder, beside z?",
+            sign=lambda facts: facts["agreement"] < 0.3,
+        ),
+    ],
+)
+
+# --- 4.5 -------------------------------------------------------------------------------------------------------------
 
 
 def information_bound(log_probs, y):
@@ -332,7 +429,7 @@ def _with_fit(fit):
     return lambda log_probs, y: _label_entropy(log_probs, y) + fit(log_probs, y)
 
 
-EXERCISE_4 = Exercise(
+EXERCISE_5 = Exercise(
     prompt="Write `information_bound(log_probs, y)`: a probe's log p(y'|z) at N test codes with each of C labels y', "
     "(N, C), and the codes' own labels y, (N,). Return the lower bound (4.5) on I(z; y) in nats, one number. "
     "H(y) is the entropy of the labels' frequencies among these N; a class may be missing.",
@@ -394,7 +491,7 @@ EXERCISE_4 = Exercise(
     ],
 )
 
-# --- 4.5 -------------------------------------------------------------------------------------------------------------
+# --- 4.6 -------------------------------------------------------------------------------------------------------------
 
 
 def class_posterior(log_w, log_py):
@@ -424,7 +521,7 @@ def _all_alike(log_w, log_py, result) -> bool:
     return bool(result.isfinite().all()) and bool((result - result[0]).abs().max() < 1e-3) and len(result) > 1
 
 
-EXERCISE_5 = Exercise(
+EXERCISE_6 = Exercise(
     prompt="Write `class_posterior(log_w, log_py)`: the logs of importance weights, log p(x|z, y) + log p(z) - "
     "log q(z|x, y), of S draws z for each of B images with each of C labels, (S, B, C), and log p(y), (C,). The "
     "mean weight estimates p(x|y). Return log p(y|x) by (4.6), (B, C). The log weights are all below "
@@ -491,91 +588,86 @@ EXERCISE_5 = Exercise(
     ],
 )
 
-# --- 4.6 -------------------------------------------------------------------------------------------------------------
+# --- 4.7 -------------------------------------------------------------------------------------------------------------
 
 
-def in_all_classes(x, y, encode, decode, num_classes):
-    """z holds the style, y the class: z of the digit's own label, decoded with every label."""
-    return decode(encode(x, y)[0][:, None], torch.arange(num_classes))
+def nats_bought(mu, log_var, y, class_mean, class_log_var):
+    """The KL (3.7) to N(0, I) less the KL of exercise 3.3 to the prior of each image's class."""
+    to_normal = kl_of_gaussians(mu, log_var, 0 * mu, 0 * mu)
+    return to_normal - kl_of_gaussians(mu, log_var, class_mean[y], class_log_var[y])
 
 
-def _style_inputs(size: int, g: torch.Generator) -> tuple:
-    """B, C, D and K are all different, and C is below 10."""
-    B, D, K, C = size + 1, size + 5, size + 2, min(size + 3, 8)
-    x = (uniform(g, B, D) < 0.4).double()
-    return x, torch.randint(C, (B,), generator=g), *_networks(D, K), C
+def _priors_inputs(size: int, g: torch.Generator) -> tuple:
+    """B, K and C are all different; with few digits, so that a counterexample is short."""
+    B, K, C = size + 2, size + 1, min(size + 3, 8)
+    numbers = (normal(g, B, K), 0.5 * normal(g, B, K) - 1, normal(g, C, K), 0.5 * normal(g, C, K))
+    mu, log_var, class_mean, class_log_var = (t.round(decimals=1) for t in numbers)
+    return mu, log_var, torch.randint(C, (B,), generator=g), class_mean, class_log_var
 
 
-def _with_labels(labels):
-    """mu drawn with other labels, a function of y and C."""
-    return lambda x, y, encode, decode, C: decode(encode(x, y)[0][:, None], labels(y, C))
+def _bought(of_kls):
+    """A function of the KL to N(0, I) and of that to the class's prior."""
+
+    def answer(mu, log_var, y, class_mean, class_log_var):
+        to_class = kl_of_gaussians(mu, log_var, class_mean[y], class_log_var[y])
+        return of_kls(kl_of_gaussians(mu, log_var, 0 * mu, 0 * mu), to_class)
+
+    return answer
 
 
-def _of_images(change):
-    """A mistake that is a function of the right answer, (B, C, D)."""
-    return lambda *arguments: change(in_all_classes(*arguments))
-
-
-EXERCISE_6 = Exercise(
-    prompt="Write `in_all_classes(x, y, encode, decode, num_classes)`: take the style of each written digit and draw "
-    "it in all classes. Images x (B, D), labels y (B,), `encode(x, y)`, which gives the mean and the log σ² of "
-    "q(z|x, y), both (B, K), and `decode(z, y)`, which makes of codes (…, K), and labels of a shape that "
-    "broadcasts to (…), probabilities (…, D). Return (B, C, D): what `decode` makes of the mean of q(z|x, y) "
-    "in each class 0 … C - 1, where C = num_classes.",
-    inputs=_style_inputs,
-    reference=in_all_classes,
+EXERCISE_7 = Exercise(
+    prompt="Write `nats_bought(mu, log_var, y, class_mean, class_log_var)`: mean and log σ² of q(z|x, y), both (B, K), "
+    "the labels (B,), and the means and log σ² of a Gaussian prior for each class, both (C, K). By how many nats does "
+    "the ELBO of each image rise when the prior N(0, I) gives way to that of its class? Return (B,).",
+    inputs=_priors_inputs,
+    reference=nats_bought,
     mistakes=[
         Mistake(
-            "drawn with the digit's own label",
-            lambda x, y, encode, decode, C: decode(encode(x, y)[0], y)[:, None].expand(-1, C, -1),
-            "That is the reconstruction, C times. `decode` needs the class to draw.",
+            "the new KL instead of the gain",
+            _bought(lambda to_normal, to_class: to_class),
+            "That is what the code costs under the new prior. The ELBO rises by the old KL less the new one.",
+        ),
+        slips.wrong_sign(nats_bought, "The ELBO *rises* where the new KL is the smaller one."),
+        Mistake(
+            "the sum of the two KLs",
+            _bought(lambda to_normal, to_class: to_normal + to_class),
+            "The gain is a difference: the KL to N(0, I) less the KL to the class's prior.",
         ),
         Mistake(
-            "encoded with the label to be drawn",
-            lambda x, y, encode, decode, C: decode(encode(x[:, None], torch.arange(C))[0], torch.arange(C)),
-            "The encoder is told what the digit is: its own label. With another one z must make up for the lie, and is "
-            "not the same style for all classes.",
+            "the prior of the wrong row",
+            lambda mu, log_var, y, class_mean, class_log_var: nats_bought(
+                mu, log_var, y * 0, class_mean, class_log_var
+            ),
+            "Each image has the prior of its own class: class_mean[y].",
         ),
         Mistake(
-            "no label for the encoder",
-            lambda x, y, encode, decode, C: decode(encode(x)[0][:, None], torch.arange(C)),
-            "The style is the mean of q(z|x, y): `encode` needs the digit's own label.",
+            "the variances of the classes are forgotten",
+            lambda mu, log_var, y, class_mean, class_log_var: nats_bought(
+                mu, log_var, y, class_mean, 0 * class_log_var
+            ),
+            "The new prior has a variance of its own, class_log_var[y].",
         ),
         Mistake(
-            "no label for the decoder",
-            lambda x, y, encode, decode, C: decode(encode(x, y)[0])[:, None].expand(-1, C, -1),
-            "`decode` draws the class that it is told: give it each of 0 … C - 1.",
+            "log σ² taken for log σ",
+            lambda mu, log_var, y, class_mean, class_log_var: nats_bought(
+                mu, 2 * log_var, y, class_mean, 2 * class_log_var
+            ),
+            "σ is exp(log_var / 2), and torch's Normal takes σ.",
         ),
         Mistake(
-            "always ten classes",
-            _with_labels(lambda y, C: torch.arange(10)),
-            "MNIST has ten classes, other images have fewer or more: torch.arange(num_classes).",
+            "the KL the other way round",
+            lambda mu, log_var, y, class_mean, class_log_var: (
+                kl_of_gaussians(0 * mu, 0 * mu, mu, log_var)
+                - kl_of_gaussians(class_mean[y], class_log_var[y], mu, log_var)
+            ),
+            "The expectation is over q: KL(q ‖ prior).",
         ),
         Mistake(
-            "drawn with the batch's labels instead of all classes",
-            _with_labels(lambda y, C: y),
-            "All classes are torch.arange(num_classes). y is the labels of the images in this batch.",
+            "the mean over the latent dimensions",
+            lambda *a: nats_bought(*a) / a[0].shape[1],
+            "The KL of independent dimensions is the sum of theirs.",
         ),
-        Mistake(
-            "classes counted from 1",
-            _with_labels(lambda y, C: torch.arange(1, C + 1)),
-            "Classes are counted from 0: torch.arange(num_classes).",
-        ),
-        Mistake(
-            "only the reconstruction",
-            lambda x, y, encode, decode, C: decode(encode(x, y)[0], y),
-            "That is one class of C, the digit's own.",
-        ),
-        Mistake(
-            "the first two axes exchanged",
-            _of_images(lambda images: images.transpose(0, 1)),
-            "The images are axis 0, the classes axis 1: mu[:, None] makes room for them.",
-        ),
-        Mistake(
-            "black and white instead of probabilities",
-            _of_images(lambda images: (images > 0.5).to(images)),
-            "Return the probabilities that `decode` gives.",
-        ),
+        *slips.one_number(nats_bought),
     ],
 )
 
@@ -586,4 +678,5 @@ EXERCISES = {
     "4.4": EXERCISE_4,
     "4.5": EXERCISE_5,
     "4.6": EXERCISE_6,
+    "4.7": EXERCISE_7,
 }
