@@ -362,7 +362,86 @@ NOTEBOOK_03 = {
 }
 
 
-SLIPS = {**NOTEBOOK_01, **NOTEBOOK_02, **NOTEBOOK_03}
+# --- notebook 04 -----------------------------------------------------------------------------------------------------
+
+
+def conditional_kl(names):
+    """KL(q(z|x, y) ‖ p(z)) of the fifty images."""
+    return names["elbo"](names["cvae"], names["x50"], names["y50"]).kl.double()
+
+
+def another_class(names, network, inputs):
+    """The outputs of a network with the bias of the next class."""
+    return names["with_class_bias"](getattr(names["cvae"], network), inputs, (names["y50"] + 1) % 10).double()
+
+
+def discriminant(names, half, inverse):
+    """p(y|x) of the linear model, with another factor than ½ or another inverse."""
+    m = names["m"]
+    logits = names["grey"][:5] @ inverse @ m.T - half * (m @ inverse * m).sum(1) + names["log_py"].cpu().double()
+    return logits.softmax(1)
+
+
+NOTEBOOK_04 = {
+    "4.1": [  # log p(x|y) = ELBO + gap
+        Slip("the gap forgotten", lambda lhs, rhs, names: (lhs, rhs - names["gap"])),
+        Slip("the gap subtracted", lambda lhs, rhs, names: (lhs, rhs - 2 * names["gap"])),
+        Slip("q against the prior", lambda lhs, rhs, names: (lhs, rhs - names["gap"] + conditional_kl(names))),
+    ],
+    "4.2": [  # reconstruction less regulariser
+        Slip("the KL forgotten", lambda lhs, rhs, names: (lhs + conditional_kl(names)[0], rhs)),
+        Slip("the KL added", lambda lhs, rhs, names: (lhs + 2 * conditional_kl(names)[0], rhs)),
+        Slip(
+            "another label",
+            lambda lhs, rhs, names: (
+                names["my_elbo"](names["cvae"], names["many"][0], (names["many"][1] + 1) % 10).mean().double(),
+                rhs,
+            ),
+        ),
+    ],
+    "4.3": [  # a one-hot label is a bias
+        Slip(
+            "the bias of another class",
+            lambda lhs, rhs, names: (lhs, another_class(names, "encoder", names["x50"].flatten(1))),
+            "encoder",
+        ),
+        Slip(
+            "the bias of another class",
+            lambda lhs, rhs, names: (lhs, another_class(names, "decoder", names["q50"].mean)),
+            "decoder",
+        ),
+    ],
+    "4.4": [  # p(x) = sum over the labels of p(y) p(x|y)
+        Slip("the sum over the labels without p(y)", lambda lhs, rhs, names: (lhs * 10, rhs), "mean of"),
+        Slip(
+            "the sum over the labels without p(y)",
+            lambda lhs, rhs, names: ((names["linear_joint"] - names["log_py"]).logsumexp(1).double(), rhs),
+            "linear",
+        ),
+        Slip("the mean of the logs", lambda lhs, rhs, names: (names["linear_joint"].mean(1).double(), rhs), "linear"),
+    ],
+    "4.5": [  # I(z; y) and its bound
+        Slip(
+            "H(y|z), not I(z; y)", lambda lhs, rhs, names: (names["entropy"](names["p_y"]).double() - lhs, rhs), "draws"
+        ),
+        Slip("bits, not nats", lambda lhs, rhs, names: (lhs / log(2), rhs), "estimate: VAE"),
+        Slip("the cross-entropy for the bound", lambda lhs, rhs, names: (lhs, 2.3 - rhs), "≥"),
+    ],
+    "4.6": [  # the split of the KL
+        Slip("I(z; y) twice", lambda lhs, rhs, names: (lhs, rhs + names["information"]["CVAE"])),
+        Slip("the part within a class forgotten", lambda lhs, rhs, names: (lhs + names["within"].mean(), rhs)),
+        Slip("the other sign", lambda lhs, rhs, names: (-lhs, rhs)),
+    ],
+    "4.7": [  # Bayes' rule
+        Slip("the ½ forgotten", lambda lhs, rhs, names: (lhs, discriminant(names, 1, names["inverse"]))),
+        Slip(
+            "the covariance forgotten",
+            lambda lhs, rhs, names: (lhs, discriminant(names, 0.5, 0.01 * (0 * names["inverse"]).fill_diagonal_(1))),
+        ),
+    ],
+}
+
+SLIPS = {**NOTEBOOK_01, **NOTEBOOK_02, **NOTEBOOK_03, **NOTEBOOK_04}
 
 
 # --- the verify that tries them --------------------------------------------------------------------------------------
