@@ -16,7 +16,7 @@ export GOMP_SPINCOUNT ?= 1000
 # Tests run in processes side by side, each with one thread: two threads do not do twice the work of one
 PARALLEL = OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses=4 --dist loadfile
 
-.PHONY: help lab test check test-oldest seeds notebooks lint benchmark
+.PHONY: help lab test check test-oldest seeds notebooks handout lint benchmark
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,9 @@ notebooks: $(VENV)/ready-dev  ## run the notebooks anew and save their outputs (
 	  echo "Running $$nb in a fresh kernel; it is saved only if every cell succeeds."; \
 	  JUPYTER_PATH= $(RUN_NOTEBOOK) "$$nb" || exit 1; \
 	done
+
+handout: $(VENV)/ready  ## write the notebooks without solutions and outputs into handout/, for a class
+	@$(PY) docs/handout.py
 
 lint: $(VENV)/ready-dev  ## check the style of all Python and the types of the core
 	@echo "Checking all Python files and notebooks with ruff, and the core with mypy."

@@ -55,14 +55,14 @@ def vae(x: Tensor, mu: Tensor, sigma: Tensor, x_hat: Tensor, ax: Axes | None = N
 def cvae(x: Tensor, label: int, mu: Tensor, sigma: Tensor, x_hat: Tensor, ax: Axes | None = None) -> Axes:
     """As `vae`, with the one-hot vector e_y of the label entering at both places: beside the pixels, and beside z."""
     ax = _canvas(ax, low=0.1, high=4.9)
-    _vae_parts(ax, x, mu, sigma, x_hat, top=4.8)
+    _vae_parts(ax, x, mu, sigma, x_hat, top=4.8, given="z, y")
     for place, what in ((2.55, "beside the pixels"), (8.55, "beside $z$")):
         ax.text(place, 3.75, f"$e_y$, label {label}\n{what}", ha="center", va="center", color=TRUTH)
         _arrow(ax, (place, 3.4), (place, 2.75), colour=TRUTH)
     return ax
 
 
-def _vae_parts(ax: Axes, x: Tensor, mu: Tensor, sigma: Tensor, x_hat: Tensor, top: float) -> None:
+def _vae_parts(ax: Axes, x: Tensor, mu: Tensor, sigma: Tensor, x_hat: Tensor, top: float, given: str = "z") -> None:
     _image(ax, x, 0.8, "image $x$")
     _network(ax, 2.0, 3.8, "encoder\n$\\phi$", ENCODER)
     _code(ax, 5.0, mu, "", height=2.75)
@@ -73,7 +73,7 @@ def _vae_parts(ax: Axes, x: Tensor, mu: Tensor, sigma: Tensor, x_hat: Tensor, to
     ax.text(6.75, 0.55, "$\\varepsilon \\sim \\mathcal{N}(0, I)$", ha="center", va="center")
     _arrow(ax, (6.75, 0.8), (6.75, 1.6), random=True)
     _network(ax, 8.0, 9.8, "decoder\n$\\theta$", DECODER)
-    _image(ax, x_hat, 11.1, "$\\hat{x}$, mean of $p(x\\mid z)$")
+    _image(ax, x_hat, 11.1, f"$\\hat{{x}}$, mean of $p(x\\mid {given})$")
     _arrow(ax, (1.6, 2), (2.0, 2))
     _arrow(ax, (3.8, 2.3), (4.5, 2.75))
     _arrow(ax, (3.8, 1.7), (4.5, 1.25))
@@ -97,7 +97,7 @@ def _vae_parts(ax: Axes, x: Tensor, mu: Tensor, sigma: Tensor, x_hat: Tensor, to
     panel = (4.25, 0.2), 1.5, 3.1
     ax.add_patch(FancyBboxPatch(*panel, boxstyle="round,pad=0.1", facecolor=ENCODER, alpha=0.1, edgecolor="none"))
     ax.text(5.0, 0.35, "KL to the prior", ha="center", va="center", color=ENCODER)
-    _loss(ax, 11.1, 0.8, "reconstruction: $\\log p(x\\mid z)$", top)
+    _loss(ax, 11.1, 0.8, f"reconstruction: $\\log p(x\\mid {given})$", top)
 
 
 def _canvas(ax: Axes | None, low: float = 0.95, high: float = 3.7) -> Axes:

@@ -15,6 +15,7 @@ import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 
@@ -76,7 +77,7 @@ def dry_run(*arguments: str) -> subprocess.CompletedProcess:
 # --- the commands ----------------------------------------------------------------------------------------------------
 
 
-TARGETS = ["help", "lab", "test", "check", "test-oldest", "seeds", "notebooks", "lint", "benchmark"]
+TARGETS = ["help", "lab", "test", "check", "test-oldest", "seeds", "notebooks", "handout", "lint", "benchmark"]
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -240,6 +241,23 @@ def test_the_readmes_pictures_are_the_notebooks():
     for path, (notebook, caption) in pictures.PICTURES.items():
         assert (ROOT / path).read_bytes() == pictures.figure(notebook, caption), "run python docs/pictures.py"
         assert f"]({path})" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_handout_has_every_stub_and_hint_and_no_solution_answer_or_output():
+    spec = importlib.util.spec_from_file_location("handout", ROOT / "docs" / "handout.py")
+    docs = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(docs)
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        notebook = docs.handout(nbformat.read(path, as_version=4))
+        nbformat.validate(notebook)
+        texts = "\n".join(cell.source for cell in notebook.cells)
+        assert not re.search(r"<summary>\s*(Solution|Answer|What we saw)", texts)
+        whole = path.read_text(encoding="utf-8")
+        assert texts.count("<summary>Hint") == whole.count("<summary>Hint") > 4
+        assert texts.count("<details>") == texts.count("</details>")
+        assert not any(cell.get("outputs") for cell in notebook.cells)
+        source = {cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"}
+        assert source == {cell.source for cell in notebook.cells if cell.cell_type == "code"}
 
 
 def test_the_minutes_of_the_exercises_are_their_sum():
