@@ -297,12 +297,12 @@ NOTEBOOK_03 = {
         Slip("downhill", lambda lhs, rhs, names: (-lhs, rhs)),
         Slip(
             "ε forgotten for σ",
-            lambda lhs, rhs, names: (names["slope"].mean(0).repeat(2).double(), rhs),
+            lambda lhs, rhs, names: (names["slope"].mean(0).repeat(2).double()[names["entries"]], rhs),
             "reparameterised",
         ),
         Slip(
             "the gradient of log σ",
-            lambda lhs, rhs, names: (lhs * names["sigma_one"].detach().repeat(2), rhs),
+            lambda lhs, rhs, names: (lhs * names["sigma_one"].detach().repeat(2)[names["entries"]], rhs),
         ),
     ],
     "3.9": [  # the Bernoulli likelihood

@@ -19,9 +19,7 @@ from aetutor.widgets.images import PSNR, decibels, noise_controls, restore, side
 from aetutor.widgets.latent import (
     CLASS_SIDE,
     IMAGE_SIDE,
-    MAP_SIDE,
     POINTS,
-    WIDE_SIDE,
     check_plane,
     crossed,
     five_in_a_row,
@@ -30,6 +28,7 @@ from aetutor.widgets.latent import (
     windows,
 )
 
+SMALL_MAP = 224  # screen pixels along each side of the map of codes, so that five pictures stand in a row
 DRAW = "Draw a digit in the black square, with the mouse or a finger."
 
 
@@ -85,9 +84,11 @@ class PosteriorPad(Explorer):
         with torch.no_grad():
             self.codes, self.grid = model.encode(x).mean, plane(4.5, 120, x)
             self.p_x, self.log_prior = model.decode(self.grid), model.prior().log_prob(self.grid)
-        self.map = code_map(self.codes, y, reach, MAP_SIDE)
-        pictures = ["your digit", "copy", "test codes, and yours", "posterior p(z|x)", "encoder's q(z|x)"]
-        super().__init__({"drawing": canvas()}, dict.fromkeys(pictures, WIDE_SIDE) | {pictures[2]: MAP_SIDE})
+        self.map = code_map(self.codes, y, reach, SMALL_MAP)
+        images, densities = dict.fromkeys(["your digit", "copy"], 4 * 28), ["posterior p(z|x)", "encoder's q(z|x)"]
+        super().__init__(
+            {"drawing": canvas()}, images | {"test codes, and yours": SMALL_MAP} | dict.fromkeys(densities, 3 * POINTS)
+        )
 
     @torch.no_grad()
     def pictures(self, drawing: bytes) -> dict[str, Tensor]:
@@ -113,11 +114,11 @@ class PosteriorPad(Explorer):
         with torch.no_grad():
             distance, nearest = (self.codes - self.model.encode(x).mean).norm(dim=1).min(0)
         return {
-            "your digit": "black and white, centred",
-            "copy": "the decoder's mean",
+            "your digit": "centred",
+            "copy": "the mean",
             "test codes, and yours": f"nearest: a {self.labels[nearest]}, {distance:.2f} away",
-            "posterior p(z|x)": f"log p(x) = {exact.log_px.item():.1f} nats",
-            "encoder's q(z|x)": f"ELBO = {exact.elbo.item():.1f} nats",
+            "posterior p(z|x)": f"log p(x) = {exact.log_px.item():.1f}",
+            "encoder's q(z|x)": f"ELBO = {exact.elbo.item():.1f}",
         }
 
     def readout_text(self, pictures: dict[str, Tensor], drawing: bytes) -> str:
@@ -126,7 +127,7 @@ class PosteriorPad(Explorer):
             return DRAW
         return (
             "Both spots lie in one square of the plane, enlarged: the codes that may have made your digit, and those "
-            "that the encoder proposes."
+            "that the encoder proposes. log p(x) and ELBO are in nats."
         )
 
 
