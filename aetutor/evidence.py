@@ -81,7 +81,7 @@ def log_px_quadrature(model: Model, x: Tensor, y: Labels | None = None, toleranc
     Images `(N, C, H, W)` -> `(N,)` nats each; with labels y `(N,)`, of a conditional model, log p(x|y). `error` is how
     far log p(x) and the ELBO moved when the grid's step was last halved, at most `tolerance`. The gap between them is
     never negative, except that a q(z|x) narrower than 1/64 has its ELBO from a grid of its own, whose error `tolerance`
-    does not hold. Source: notebook 03, section 2. Raises ValueError for other numbers of latent dimensions, images or
+    does not hold. Source: notebook 03, section 1. Raises ValueError for other numbers of latent dimensions, images or
     labels that the model does not take, or a tolerance that is not positive, and RuntimeError when the grid cannot be
     fine or wide enough.
     """

@@ -82,7 +82,7 @@ def log_integrals(log_f: LogFunction, guess: Guess, tolerance: float) -> Integra
 
     The bound is that of q put on the grid: what is missing to the integral is then a KL divergence on the grid, and
     never negative. A guess narrower than 1/64 gets its bound from a grid of its own, so that this holds only up to the
-    errors of the two grids. Source: notebook 03, section 2.
+    errors of the two grids. Source: notebook 03, section 1.
     Raises RuntimeError where f does not vanish within 60 of the origin, or a step of 1/512 is too coarse.
     """
     results = Integrals(*(torch.empty_like(guess.mu[:, 0]) for _ in Integrals._fields))

@@ -1,10 +1,10 @@
-"""How much of the class stays in the code of a CVAE, and what that costs: notebook 04, sections 5 to 7.
+"""How much of the class stays in the code of a CVAE, and what that costs: notebook 04, sections 3, 6 and 7.
 
 Trains conditional models of several sizes, networks and lengths, and prints for each, on the 10,000 test images: the
 ELBO; what a probe reads from the code (accuracy, and the bound of equation 4.5 on I(z; y), in nats); how many images
 Bayes' rule names rightly, with the ELBO (five samples) for log p(x|y); and in what share of 10,000 new digits a
 separate classifier sees the class that was asked for. Last, linear discriminant analysis of the grey images with the
-full covariance within the classes, for comparison with the linear CVAE of section 6.
+full covariance within the classes, for comparison with the linear CVAE of section 7.
 
     python benchmarks/class_in_code.py        (about ten minutes on two cores)
 """
