@@ -327,6 +327,14 @@ def framed(area):
     return [place for place, colour in enumerate(borders) if colour != "rgba(0, 0, 0, 0)"]
 
 
+def at_rest(page):
+    """Wait until the kernel has answered all that a drawing sends, one message after the other."""
+    for _ in range(4):
+        page.wait_for_timeout(400)
+        page.wait_for_function(IDLE, timeout=60_000)
+    page.wait_for_timeout(300)
+
+
 def stroke(page, canvas, points):
     """Draw through the points, given as shares of the canvas' sides, with the mouse button down."""
     box = canvas.bounding_box()
@@ -336,7 +344,7 @@ def stroke(page, canvas, points):
     for place in places[1:]:
         page.mouse.move(*place, steps=8)
     page.mouse.up()
-    page.wait_for_timeout(1500)
+    at_rest(page)
 
 
 SEVEN = [(0.25, 0.25), (0.75, 0.25), (0.45, 0.85)]
@@ -427,7 +435,7 @@ def test_a_stroke_on_a_drawing_pad_is_centred_and_what_the_pad_makes_of_it_is_sh
         area, explorer = area_of(page, index)
         canvas = area.locator("canvas.aetutor-drawpad")
         area.get_by_role("button", name="clear").click()
-        page.wait_for_timeout(1500)
+        at_rest(page)
         before = shown(area)
         assert pixels(before.pictures[0]).max() == 0 and "Draw" in before.text
         stroke(page, canvas, SEVEN)
@@ -448,7 +456,7 @@ def test_a_stroke_on_a_drawing_pad_is_centred_and_what_the_pad_makes_of_it_is_sh
         stroke(page, canvas, [(0.3, 0.55), (0.7, 0.55)])
         assert_right(page, area, explorer, one)
         area.get_by_role("button", name="clear").click()
-        page.wait_for_timeout(1500)
+        at_rest(page)
         assert shown(area) == before
         # another way to change the drawing: the kernel's, which the canvas follows
         has_ink = """c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data
@@ -456,7 +464,7 @@ def test_a_stroke_on_a_drawing_pad_is_centred_and_what_the_pad_makes_of_it_is_sh
         stroke(page, canvas, SEVEN)
         assert canvas.evaluate(has_ink)
         ask_kernel(page, f"{explorer}.controls['drawing'].value = b''")
-        page.wait_for_timeout(1500)
+        at_rest(page)
         assert not canvas.evaluate(has_ink) and shown(area) == before
 
 
@@ -471,7 +479,7 @@ def test_a_finger_draws_too(ran):
             place = {"x": box["x"] + point[0] * box["width"], "y": box["y"] + point[1] * box["height"]}
             finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [place]})
         finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-        page.wait_for_timeout(1500)
+        at_rest(page)
         assert_right(page, area, explorer, before)
 
 
