@@ -167,10 +167,12 @@ def check_images(images: Tensor, y: Tensor | None) -> None:
 
 
 def sides(pictures):
+    """Screen pixels along the longer side of each picture: smaller ones where there are more than five."""
     return dict.fromkeys(pictures, SIDE if len(pictures) <= 5 else SMALL_SIDE)
 
 
 def noise_controls() -> dict[str, ipywidgets.Widget]:
+    """The kind of the noise, its level, and a button that draws it anew."""
     return {
         "kind": names(corruption.KINDS, "noise"),
         "level": slider(0, 1, 0.5, 0.05, "level"),

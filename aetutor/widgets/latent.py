@@ -257,6 +257,7 @@ def five_in_a_row(panels):
 
 
 def check_plane(model, x, y):
+    """Raises ValueError for a model with other than two dimensions, without images, or without a label for each."""
     if model.latent_dim != 2 or len(x) == 0 or len(x) != len(y):
         raise ValueError(
             "The explorer needs a model with two latent dimensions, and images with a label each; got "
