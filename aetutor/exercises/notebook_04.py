@@ -8,7 +8,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from aetutor.exercises import notebook_03, slips
-from aetutor.exercises.build import ENCODE_AND_DECODE, at_rest, bound, bound_mistakes, decoded
+from aetutor.exercises.build import (
+    ENCODE_AND_DECODE,
+    Plain,
+    at_rest,
+    bound,
+    bound_mistakes,
+    decoded,
+    held_out,
+    train_plain,
+)
 from aetutor.exercises.engine import BuildExercise, Exercise, Mistake
 from aetutor.exercises.notebook_03 import elbo_from_noise, kl_of_gaussians
 from aetutor.exercises.random_inputs import levels, normal, uniform
@@ -284,15 +293,6 @@ LEAST, AGREEMENT = -128.0, 0.9
 
 
 @cache
-def _test_images() -> tuple[Tensor, Tensor]:
-    """5,000 of them, binarised, and their labels."""
-    from aetutor.data import binarize, load
-
-    mnist = load("mnist")
-    return binarize(mnist.test_x[:5000]), mnist.test_y[:5000]
-
-
-@cache
 def _judge() -> torch.nn.Module:
     """A classifier of binarised digits, which names 96 % of the test images rightly: two seconds."""
     from aetutor.data import binarize, load
@@ -313,7 +313,7 @@ def _judge() -> torch.nn.Module:
 def measured(answer) -> dict[str, float]:
     """What a CVAE reaches on 5,000 test images (see `build.bound`), and in what share of 1,000 new digits a judge sees
     the label that was asked for."""
-    facts = bound(answer, *_test_images())
+    facts = bound(answer, *held_out())
     z = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
     y = torch.arange(10).repeat(100)
     with at_rest(answer):
@@ -322,41 +322,18 @@ def measured(answer) -> dict[str, float]:
     return facts | {"agreement": (named == y).float().mean().item()}
 
 
-class _PlainCVAE:
-    """A model of this package as the exercise asks for it; `encoded` and `decoded` change its outputs."""
+@cache
+def _trained_cvae():
+    from aetutor.models import CVAE
 
-    def __init__(self, encoded=lambda mu, log_var: (mu, log_var), decoded=lambda logits: logits):
-        self.encoded, self.decoded = encoded, decoded
-
-    def encode(self, x, y):
-        q_z = _trained_cvae().encode(x, y)
-        return self.encoded(q_z.mean, q_z.variance.log())
-
-    def decode(self, z, y):
-        return self.decoded(_trained_cvae().decode(z, y).base_dist.logits)
+    return train_plain(CVAE)
 
 
-class _DeafDecoder(_PlainCVAE):
+class _DeafDecoder(Plain):
     """Its decoder draws a 3, whatever the label."""
 
     def decode(self, z, y):
         return super().decode(z, 0 * y + 3)
-
-
-@cache
-def _trained_cvae():
-    """A CVAE with two dimensions, trained for two epochs: some seconds."""
-    from aetutor.data import binarize, load
-    from aetutor.models import CVAE
-    from aetutor.objectives import elbo
-    from aetutor.training import Trainer
-
-    mnist = load("mnist")
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        trainer = Trainer(CVAE(latent_dim=2), lambda model, x, y: -elbo(model, x, y).elbo, device="cpu")
-        trainer.fit(mnist.train_x, mnist.train_y, epochs=2, batch_size=100, prepare=binarize, progress=False)
-    return trainer.model.requires_grad_(False)
 
 
 EXERCISE_4 = BuildExercise(
@@ -364,17 +341,17 @@ EXERCISE_4 = BuildExercise(
     "(B, 2), `decode(z, y)` the logits of the pixels; y are the labels (B,), integers. Train it on the 60,000 "
     "binarised training images; one or two minutes are enough. On 5,000 test images its ELBO, in nats, must be -128 or "
     "more, which no VAE of ours reached, and of 1,000 new digits a judge must see 90 % as what was asked for.",
-    reference=_PlainCVAE(),
+    reference=Plain(_trained_cvae),
     measure=measured,
     report="ELBO {elbo:.1f} nats on 5,000 test images, of which the KL is {kl:.1f}; -128 are asked. The judge sees "
     "{agreement:.0%} of the new digits as what was asked for; 90% are asked.",
     passes=lambda facts: facts["elbo"] >= LEAST and facts["agreement"] >= AGREEMENT,
     accepts=ENCODE_AND_DECODE.format(y=", y", labels=" and labels (B,)"),
     mistakes=[
-        *bound_mistakes(_PlainCVAE),
+        *bound_mistakes(_trained_cvae),
         Mistake(
             "the decoder does not hear the label",
-            _DeafDecoder(),
+            _DeafDecoder(_trained_cvae),
             "Your new digits do not follow the label that they are asked for: does it enter the decoder, beside z?",
             sign=lambda facts: facts["agreement"] < 0.3,
         ),

@@ -300,6 +300,6 @@ def crossed(codes_map, z, reach):
     """A map of codes `(3, S, S)` with a cross at z `(2,)`; where z lies outside, at the edge."""
     side = codes_map.shape[1] - 1
     place = ((1 + z / reach) / 2 * side).round().clamp(0, side).long()
-    crossed = codes_map.clone()
-    crossed[:, side - place[1]], crossed[:, :, place[0]] = 0.0, 0.0
-    return crossed
+    picture = codes_map.clone()
+    picture[:, side - place[1]], picture[:, :, place[0]] = 0.0, 0.0
+    return picture
