@@ -16,7 +16,7 @@ export GOMP_SPINCOUNT ?= 1000
 # Tests run in processes side by side, each with one thread: two threads do not do twice the work of one
 PARALLEL = OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses=4 --dist loadfile
 
-.PHONY: help lab test check test-oldest seeds notebooks handout lint benchmark
+.PHONY: help lab test check test-oldest seeds notebooks book handout lint benchmark
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,13 @@ notebooks: $(VENV)/ready-dev  ## run the notebooks anew and save their outputs (
 	  JUPYTER_PATH= $(RUN_NOTEBOOK) "$$nb" || exit 1; \
 	done
 
+book: $(VENV)/ready-book $(VENV)/math/ready  ## run the notebooks and make pages of them, in book/_build/html
+	@if [ ! -d $(VENV)/math/node_modules/katex ]; then \
+	  echo "The book's formulas are rendered by KaTeX, which needs Node.js and npm: install them, and run make book again."; \
+	  exit 1; fi
+	@echo "Running the notebooks that have changed (all of them: some minutes), then writing the pages."
+	@$(PY) book/build.py
+
 handout: $(VENV)/ready  ## write the notebooks without solutions and outputs into handout/, for a class
 	@$(PY) docs/handout.py
 
@@ -89,6 +96,10 @@ $(VENV)/ready: pyproject.toml $(VENV)/made
 
 $(VENV)/ready-dev: pyproject.toml $(VENV)/made
 	$(call install,[dev])
+	@touch $(VENV)/ready
+
+$(VENV)/ready-book: pyproject.toml $(VENV)/made
+	$(call install,[book])
 	@touch $(VENV)/ready
 
 $(OLDEST)/ready: pyproject.toml $(VENV)/ready-dev

@@ -1,7 +1,7 @@
 """aetutor: a course on autoencoders that runs. The notebooks import what they need from these modules.
 
-Importing this package imports torch and nothing heavier; `aetutor.plots` and `aetutor.widgets` import matplotlib and
-ipywidgets when you ask for them.
+Importing this package imports torch and nothing heavier; `aetutor.plots`, `aetutor.widgets` and `aetutor.freeze` import
+matplotlib and ipywidgets when you ask for them.
 """
 
 from aetutor.data import ImageData, binarize, load, one_hot, to_unit
@@ -27,8 +27,16 @@ __version__ = "0.1.0"
 __all__ = [
     "CVAE", "EXERCISES", "VAE", "Autoencoder", "Elbo", "Evidence", "History", "ImageData", "Probe", "Trainer",
     "TrainingDiverged", "active_units", "binarize", "check", "choose_device", "denoising_loss", "elbo", "fit_probe",
-    "gaussian_kl", "importance_weighted_bound", "load", "load_model", "log_likelihoods", "log_px_importance",
+    "freeze", "gaussian_kl", "importance_weighted_bound", "load", "load_model", "log_likelihoods", "log_px_importance",
     "log_px_quadrature", "one_hot", "posterior_grid", "psnr", "reconstruction_loss", "show_source", "squared_error",
     "to_unit", "verify",
 ]
 # fmt: on
+
+
+def __getattr__(name: str) -> object:
+    if name == "freeze":  # it needs ipywidgets
+        from aetutor.widgets.frozen import freeze
+
+        return freeze
+    raise AttributeError(f"module 'aetutor' has no attribute {name!r}")

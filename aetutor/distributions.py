@@ -155,7 +155,7 @@ class ContinuousBernoulliPixels(Distribution):
         return x.flatten(1) @ self.logits.flatten(1).T + (log_scale - self.logits * origin).flatten(1).sum(1)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
-        """By the inverse of the distribution function, for -|a|, where nothing overflows, and mirrored for a > 0."""
+        """By the inverse of the distribution function, for `-|a|`, where nothing overflows, and mirrored for a > 0."""
         shape = self._extended_shape(torch.Size(sample_shape))
         u = torch.rand(shape, dtype=self.logits.dtype, device=self.logits.device)
         minus = -self.logits.abs()

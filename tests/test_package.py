@@ -84,7 +84,10 @@ def test_the_package_exports_what_the_course_is_built_on():
 
 def test_every_exported_name_is_imported_and_no_other():
     public = {name for name, value in vars(aetutor).items() if not name.startswith("_") and not inspect.ismodule(value)}
-    assert public == set(aetutor.__all__)
+    assert public | {"freeze"} == set(aetutor.__all__)  # which is imported when it is asked for
+    assert aetutor.freeze is aetutor.widgets.frozen.freeze
+    with pytest.raises(AttributeError, match="has no attribute 'frieze'"):
+        aetutor.frieze  # noqa: B018
 
 
 def public_things():

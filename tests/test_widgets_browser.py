@@ -28,31 +28,10 @@ from PIL import Image
 pytestmark = pytest.mark.slow
 FOLDER = Path(os.environ.get("BROWSER_NOTEBOOKS", Path(__file__).parent.parent / "notebooks"))
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))  # of another folder for a quick look at a widget in a notebook of one's own
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TOKEN = "a-token-of-this-test"
 STEPS = 10  # how often the slider is moved for the median of the times
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-dev-shm-usage",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-]
 NOTEBOOK = "window.jupyterapp.shell.currentWidget"
 IDLE = f"{NOTEBOOK}?.context?.sessionContext?.session?.kernel?.status === 'idle'"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        reason = "There is no chromium here: install Debian's or Ubuntu's package chromium to test the widgets."
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

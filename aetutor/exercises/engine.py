@@ -29,12 +29,13 @@ LIBRARIES = (
 class Mistake:
     """A wrong answer that students give.
 
-    name: what it is, in a few words.
-    answer: the wrong answer itself, of the same kind as the exercise's reference.
-    why: what to tell the student.
-    sign: a predicate that knows the mistake by what it leaves behind, for mistakes that need not give the same numbers
-        twice (they draw random numbers, or overflow). It is given the arguments and the result (float64) of each
-        trial; in a `BuildExercise`, what was measured.
+    Args:
+        name: what it is, in a few words.
+        answer: the wrong answer itself, of the same kind as the exercise's reference.
+        why: what to tell the student.
+        sign: a predicate that knows the mistake by what it leaves behind, for mistakes that need not give the same
+            numbers twice (they draw random numbers, or overflow). It is given the arguments and the result (float64)
+            of each trial; in a `BuildExercise`, what was measured.
     """
 
     name: str
@@ -47,12 +48,13 @@ class Mistake:
 class Exercise:
     """An exercise that asks for a function or a number.
 
-    prompt: the task, in a sentence or two.
-    reference: the solution.
-    mistakes: what students get wrong, the most telling first.
-    inputs: `inputs(size, generator) -> tuple` of float64 tensors and numbers, fresh arguments for the function; larger
-        sizes are larger inputs. None for an exercise that asks for a number.
-    rtol: the relative tolerance, against the largest entry of the expected result.
+    Args:
+        prompt: the task, in a sentence or two.
+        reference: the solution.
+        mistakes: what students get wrong, the most telling first.
+        inputs: `inputs(size, generator) -> tuple` of float64 tensors and numbers, fresh arguments for the function;
+            larger sizes are larger inputs. None for an exercise that asks for a number.
+        rtol: the relative tolerance, against the largest entry of the expected result.
     """
 
     prompt: str
@@ -101,11 +103,12 @@ class Exercise:
 class BuildExercise(Exercise):
     """An exercise that asks for a trained model: what it does is measured.
 
-    measure: the answer -> what was measured, name -> number. It calls the answer by `call`, so that whatever the
-        student's code raises is told.
-    report: the measured facts in a sentence, a format string with their names.
-    passes: whether they are good enough. A mistake's sign comes first, as a copy of the image has no error at all.
-    accepts: what may be given, in one sentence.
+    Args:
+        measure: the answer -> what was measured, name -> number. It calls the answer by `call`, so that whatever the
+            student's code raises is told.
+        report: the measured facts in a sentence, a format string with their names.
+        passes: whether they are good enough. A mistake's sign comes first, as a copy of the image has no error at all.
+        accepts: what may be given, in one sentence.
     """
 
     measure: Callable[[Any], dict[str, float]]
@@ -134,11 +137,12 @@ class BuildExercise(Exercise):
 class Verdict:
     """What `check` says.
 
-    passed: True, False, or None for "not attempted yet".
-    mistake: its name, if it is known.
-    message: the same in words; the verdict displays itself as this.
-    arguments: the smallest arguments that show that the answer is wrong, name -> value, to try it on; None where there
-        are none.
+    Args:
+        passed: True, False, or None for "not attempted yet".
+        mistake: its name, if it is known.
+        message: the same in words; the verdict displays itself as this.
+        arguments: the smallest arguments that show that the answer is wrong, name -> value, to try it on; None where
+            there are none.
     """
 
     passed: bool | None

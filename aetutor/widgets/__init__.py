@@ -5,6 +5,7 @@ settings, so that a test, or a static figure, can ask for the same. Each move of
 """
 
 from aetutor.widgets.base import SIDE, Explorer, png
+from aetutor.widgets.frozen import freeze
 from aetutor.widgets.images import BottleneckExplorer, NoiseExplorer, restore
 from aetutor.widgets.latent import LatentExplorer, LikelihoodExplorer, PosteriorExplorer, StyleExplorer
 from aetutor.widgets.pads import DrawPad, PosteriorPad, StylePad
@@ -21,6 +22,7 @@ __all__ = [
     "PosteriorPad",
     "StyleExplorer",
     "StylePad",
+    "freeze",
     "png",
     "restore",
 ]

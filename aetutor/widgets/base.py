@@ -88,6 +88,11 @@ class Explorer(ipywidgets.VBox):
     def chart(self, pictures: dict[str, Tensor], **settings) -> bytes:
         raise NotImplementedError
 
+    def in_page(self) -> dict | None:
+        """What a page without a kernel needs to compute the pictures itself; None where the settings are few enough for
+        all pictures to be made beforehand (`aetutor.widgets.frozen`)."""
+        return None
+
     def _has_chart(self):
         return type(self).chart is not Explorer.chart
 

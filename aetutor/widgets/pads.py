@@ -1,5 +1,6 @@
 """Explorers of what is drawn by hand: noise and its removal, the posterior, the style. They need anywidget."""
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from aetutor.evaluation import Denoiser
 from aetutor.evidence import log_px_quadrature
 from aetutor.objectives import gaussian_kl
 from aetutor.plots import code_map
-from aetutor.widgets.base import Explorer
+from aetutor.widgets.base import Explorer, png
 from aetutor.widgets.controls import names
+from aetutor.widgets.frozen import model
 from aetutor.widgets.images import PSNR, decibels, noise_controls, restore, sides
 from aetutor.widgets.latent import (
     CLASS_SIDE,
@@ -29,6 +31,7 @@ from aetutor.widgets.latent import (
 )
 
 SMALL_MAP = 224  # screen pixels along each side of the map of codes, so that five pictures stand in a row
+STYLES = "Your digit's style in every class y. Beneath each: log p(x|z, y) of your digit, in nats."
 DRAW = "Draw a digit in the black square, with the mouse or a finger."
 
 
@@ -39,14 +42,15 @@ class DrawPad(Explorer):
     picture stands its PSNR.
 
     Args:
-        methods: as in `NoiseExplorer`, for images (1, 1, 28, 28).
+        methods: name -> a function as in `NoiseExplorer`, or a trained model for each kind of noise, {kind: model}.
         device: where the methods compute.
 
     Raises ImportError, with what to install, where there is no anywidget.
     """
 
-    def __init__(self, methods: Mapping[str, Denoiser], device="cpu"):
-        self.methods, self.device = methods, device
+    def __init__(self, methods: Mapping[str, Denoiser | Mapping[str, torch.nn.Module]], device="cpu"):
+        self.models = {name: method for name, method in methods.items() if isinstance(method, Mapping)}
+        self.methods, self.device = methods | {name: by_kind(models) for name, models in self.models.items()}, device
         super().__init__({"drawing": canvas()} | noise_controls(), sides(["clean", "noisy", *methods]))
 
     def pictures(self, drawing: bytes, kind: str, level: float, noise: int = 0) -> dict[str, Tensor]:
@@ -62,6 +66,17 @@ class DrawPad(Explorer):
         """What PSNR is; before the first stroke, what to do."""
         return PSNR if any(drawing) else DRAW
 
+    def in_page(self) -> dict:
+        """The trained models: a page shows the methods that are given by them. Raises ValueError if there are none."""
+        if not self.models:
+            raise ValueError(
+                "A page can compute methods that are given as {kind: model}, kind of noise -> trained model; got only "
+                f"functions: {', '.join(self.methods)}."
+            )
+        packed = {name: {kind: model(m) for kind, m in models.items()} for name, models in self.models.items()}
+        panels = ["clean", "noisy", *packed]
+        return {"pad": "DrawPad", "panels": panels, "networks": packed, "draw": DRAW, "readout": PSNR}
+
 
 class PosteriorPad(Explorer):
     """Draw a digit: where its code lies among those of images, its posterior beside the encoder's, and its copy.
@@ -70,7 +85,7 @@ class PosteriorPad(Explorer):
     beneath q(z|x) the ELBO.
 
     Args:
-        model: a `VAE` with two latent dimensions, for images (1, 28, 28).
+        vae: a `VAE` with two latent dimensions, for images (1, 28, 28).
         x, y: images (N, 1, 28, 28) and their labels (N,), to be drawn on the map at the means of their q(z|x).
         reach: the map goes from -reach to reach.
 
@@ -78,12 +93,12 @@ class PosteriorPad(Explorer):
     where there is no anywidget.
     """
 
-    def __init__(self, model, x: Tensor, y: Tensor, reach: float = 3.0):
-        check_plane(model, x, y)
-        self.model, self.labels, self.reach, self.like = model, y, reach, x
+    def __init__(self, vae, x: Tensor, y: Tensor, reach: float = 3.0):
+        check_plane(vae, x, y)
+        self.model, self.labels, self.reach, self.like = vae, y, reach, x
         with torch.no_grad():
-            self.codes, self.grid = model.encode(x).mean, plane(4.5, 120, x)
-            self.p_x, self.log_prior = model.decode(self.grid), model.prior().log_prob(self.grid)
+            self.codes, self.grid = vae.encode(x).mean, plane(4.5, 120, x)
+            self.p_x, self.log_prior = vae.decode(self.grid), vae.prior().log_prob(self.grid)
         self.map = code_map(self.codes, y, reach, SMALL_MAP)
         images, densities = dict.fromkeys(["your digit", "copy"], 4 * 28), ["posterior p(z|x)", "encoder's q(z|x)"]
         super().__init__(
@@ -130,6 +145,20 @@ class PosteriorPad(Explorer):
             "that the encoder proposes. log p(x) and ELBO are in nats."
         )
 
+    def in_page(self) -> dict:
+        """The model and the map: a page shows where the drawing lies, and its copy, but no densities."""
+        return {
+            "pad": "PosteriorPad",
+            "panels": ["your digit", "copy", "test codes, and yours"],
+            "model": model(self.model),
+            "map": base64.b64encode(png(self.map, 1)).decode(),
+            "reach": self.reach,
+            "codes": [[round(number, 4) for number in code] for code in self.codes.tolist()],
+            "labels": self.labels.tolist(),
+            "draw": DRAW,
+            "readout": "The cross on the map is the mean of q(z|x). In the notebook the pad shows the densities, too.",
+        }
+
 
 class StylePad(Explorer):
     """Draw a digit: its style z, the mean of q(z|x, y), drawn in every class.
@@ -138,17 +167,17 @@ class StylePad(Explorer):
     which with "guess" is the one with the largest ELBO (at the mean of q). Beneath each class stands log p(x|z, y).
 
     Args:
-        model: a `CVAE` for images (1, 28, 28).
+        cvae: a `CVAE` for images (1, 28, 28).
 
     Raises ValueError for a model without labels; ImportError, with what to install, where there is no anywidget.
     """
 
-    def __init__(self, model):
-        if not getattr(model, "num_classes", 0):
-            raise ValueError(f"The pad needs a CVAE, a model with labels; got {type(model).__name__}.")
-        self.model, self.classes = model, torch.arange(model.num_classes, device=model.prior().mean.device)
-        labels = names(["guess", *range(model.num_classes)], "its label")
-        of_classes = dict.fromkeys(map(str, range(model.num_classes)), CLASS_SIDE)
+    def __init__(self, cvae):
+        if not getattr(cvae, "num_classes", 0):
+            raise ValueError(f"The pad needs a CVAE, a model with labels; got {type(cvae).__name__}.")
+        self.model, self.classes = cvae, torch.arange(cvae.num_classes, device=cvae.prior().mean.device)
+        labels = names(["guess", *range(cvae.num_classes)], "its label")
+        of_classes = dict.fromkeys(map(str, range(cvae.num_classes)), CLASS_SIDE)
         super().__init__({"drawing": canvas(), "label": labels}, {"your digit": IMAGE_SIDE} | of_classes)
         five_in_a_row(self.panels)
 
@@ -188,7 +217,25 @@ class StylePad(Explorer):
         """What stands beneath the classes; before the first stroke, what to do."""
         if not pictures["your digit"].any():
             return DRAW
-        return "Your digit's style in every class y. Beneath each: log p(x|z, y) of your digit, in nats."
+        return STYLES
+
+    def in_page(self) -> dict:
+        """The model, which a page runs as it is. Raises ValueError for pixels that are not binary."""
+        if self.model.likelihood.name != "bernoulli":
+            raise ValueError(f"In a page the pad takes a Bernoulli likelihood; got {self.model.likelihood.name}.")
+        return {
+            "pad": "StylePad",
+            "panels": list(self.sides),
+            "model": model(self.model),
+            "classes": len(self.classes),
+            "draw": DRAW,
+            "readout": STYLES,
+        }
+
+
+def by_kind(models: Mapping[str, torch.nn.Module]) -> Denoiser:
+    """The function that restores by the model for the kind of noise. Its KeyError names a kind without a model."""
+    return lambda x, kind, level: models[kind].reconstruct(x)
 
 
 def drawn(drawing: bytes) -> Tensor:
