@@ -82,6 +82,7 @@ $(VENV)/made:
 	done; \
 	echo "aetutor needs Python 3.11 or newer, and none was found: install one, or name it: make lab PYTHON=PATH"; exit 1
 
+COURSE := [lab,draw]
 # $(call install,[extra]): this package, editable; by uv, which is fast, or by pip where uv cannot be had
 define install
 	@echo "Installing aetutor$(1) and what it needs into $(VENV) (the first time some minutes: PyTorch is large)."
@@ -92,7 +93,7 @@ define install
 endef
 
 $(VENV)/ready: pyproject.toml $(VENV)/made
-	$(call install,[draw])
+	$(call install,$(COURSE))
 
 $(VENV)/ready-dev: pyproject.toml $(VENV)/made
 	$(call install,[dev])
@@ -114,7 +115,7 @@ $(VENV)/ready-bench: pyproject.toml $(VENV)/made
 
 $(VENV)/math/ready: tests/math/package.json $(VENV)/made
 	@mkdir -p $(VENV)/math && cp tests/math/package.json $(VENV)/math/
-	@if ! command -v npm >/dev/null; then echo "There is no npm here: the test that formulas render will be skipped."; \
-	else echo "Installing KaTeX and MathJax into $(VENV)/math, for the test that formulas render."; \
+	@if ! command -v npm >/dev/null; then echo "There is no npm here: the tests of formulas and of the book will be skipped."; \
+	else echo "Installing KaTeX and MathJax into $(VENV)/math, for the book and the test that formulas render."; \
 	  cd $(VENV)/math && { npm install --silent --no-audit --no-fund --no-package-lock && touch ready || \
-	  echo "That failed: the test that formulas render will be skipped."; }; fi
+	  echo "That failed: the tests of formulas and of the book will be skipped."; }; fi

@@ -10,75 +10,17 @@ import statistics
 import numpy as np
 import pytest
 import torch
+from explorers import FROZEN, PADS, make
 from PIL import Image
 
 import aetutor
 from aetutor import corruption
 from aetutor.drawing import as_mnist
-from aetutor.evidence import Evidence
-from aetutor.models import CVAE, VAE, Autoencoder
+from aetutor.models import CVAE, VAE
 from aetutor.networks import mlp
-from aetutor.widgets import (
-    BottleneckExplorer,
-    DrawPad,
-    LatentExplorer,
-    LikelihoodExplorer,
-    NoiseExplorer,
-    PosteriorExplorer,
-    PosteriorPad,
-    StyleExplorer,
-    StylePad,
-    frozen,
-    png,
-)
+from aetutor.widgets import DrawPad, StylePad, frozen, png
 
-LABELS = torch.arange(12) % 10
 SEVEN = [(0.25, 0.25), (0.75, 0.25), (0.45, 0.85)]
-
-
-def digits(count=12):
-    """Blurred spots: images that networks without training turn into different pictures."""
-    torch.manual_seed(0)
-    return torch.nn.functional.avg_pool2d(torch.rand(count, 1, 34, 34).round(), 7, 1)
-
-
-def trained(kind=VAE, K=2, **settings):
-    """A model whose weights are large enough for its pictures to differ from place to place."""
-    torch.manual_seed(0)
-    model = kind(K, hidden=(32, 16), **settings).requires_grad_(False)
-    for network in (model.encoder, model.decoder):
-        network[-1].weight.mul_(3)
-    return model
-
-
-def make(name):
-    """An explorer of each kind, small."""
-    x, vae, cvae = digits(), trained(), trained(CVAE)
-    known = Evidence(torch.arange(12.0) - 99, torch.arange(12.0) - 100, torch.zeros(12))
-    halves = {name: lambda x, kind, level, share=share: x * share for name, share in (("half", 0.5), ("third", 0.3))}
-    by_kind = {kind: trained(Autoencoder, likelihood="gaussian") for kind in corruption.KINDS}
-    return {
-        "BottleneckExplorer": lambda: BottleneckExplorer(x, {"less": {2: lambda x: x / 2, 4: lambda x: x / 4}}, LABELS),
-        "NoiseExplorer": lambda: NoiseExplorer(x, halves, LABELS),
-        "LatentExplorer": lambda: LatentExplorer(vae, x, LABELS),
-        "PosteriorExplorer": lambda: PosteriorExplorer(vae, x.round(), LABELS, known),
-        "LikelihoodExplorer": lambda: LikelihoodExplorer({"one": vae, "two": trained(K=3)}, x, LABELS),
-        "StyleExplorer": lambda: StyleExplorer(cvae, x.round(), LABELS),
-        "DrawPad": lambda: DrawPad({"half": halves["half"], "networks": by_kind}),
-        "PosteriorPad": lambda: PosteriorPad(vae, x.round(), LABELS),
-        "StylePad": lambda: StylePad(cvae),
-    }[name]()
-
-
-FROZEN = {
-    "BottleneckExplorer": {"image": 3},
-    "NoiseExplorer": {"image": 2, "level": 3, "noise": 2},
-    "LatentExplorer": {"z1": 3, "z2": 5},
-    "PosteriorExplorer": {"image": 3},
-    "LikelihoodExplorer": {"image": 3},
-    "StyleExplorer": {"image": 2, "first": 3, "second": 2},
-}
-PADS = ["DrawPad", "PosteriorPad", "StylePad"]
 
 
 def pixels(data):

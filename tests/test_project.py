@@ -77,7 +77,7 @@ def dry_run(*arguments: str) -> subprocess.CompletedProcess:
 # --- the commands ----------------------------------------------------------------------------------------------------
 
 
-TARGETS = ["help", "lab", "test", "check", "test-oldest", "seeds", "notebooks", "handout", "lint", "benchmark"]
+TARGETS = ["help", "lab", "test", "check", "test-oldest", "seeds", "notebooks", "book", "handout", "lint", "benchmark"]
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -131,9 +131,9 @@ def conda_problems(environment: dict, project: dict) -> list[str]:
     problems = []
     if python != [project["requires-python"]]:
         problems.append(f"python{python} instead of {project['requires-python']}")
-    if "pip" not in listed or "-e .[draw]" not in by_pip:
-        problems.append("does not install this package by pip: -e .[draw]")
-    extra = requirement_names([*listed, *(r for r in by_pip if r != "-e .[draw]")]) - allowed
+    if "pip" not in listed or "-e .[lab,draw]" not in by_pip:
+        problems.append("does not install this package by pip: -e .[lab,draw]")
+    extra = requirement_names([*listed, *(r for r in by_pip if r != "-e .[lab,draw]")]) - allowed
     if extra:
         problems.append(f"{sorted(extra)} are not dependencies in pyproject.toml")
     return problems
@@ -152,9 +152,9 @@ def test_environment_yml_agrees_with_pyproject():
 @pytest.mark.parametrize(
     "dependencies",
     [
-        ["python>=3.10", "pip", {"pip": ["-e .[draw]"]}],
-        ["python>=3.11", "pip", "pandas", {"pip": ["-e .[draw]"]}],
-        ["python>=3.11", "pip", {"pip": ["-e .[draw]", "pandas"]}],
+        ["python>=3.10", "pip", {"pip": ["-e .[lab,draw]"]}],
+        ["python>=3.11", "pip", "pandas", {"pip": ["-e .[lab,draw]"]}],
+        ["python>=3.11", "pip", {"pip": ["-e .[lab,draw]", "pandas"]}],
         ["python>=3.11", "pip", {"pip": ["-e ."]}],
         ["python>=3.11", "pip", {"pip": ["torch"]}],
         ["python>=3.11"],
