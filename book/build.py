@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
 import sys
 from html import escape
 from pathlib import Path
@@ -16,6 +17,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
+from PIL import Image
 
 BOOK = Path(__file__).parent
 ROOT = BOOK.parent
@@ -32,10 +34,13 @@ CHAPTERS = {path.name[1]: path.stem for path in sorted((ROOT / "notebooks").glob
 # --- running the notebooks -------------------------------------------------------------------------------------------
 
 
-def show_frozen(cell: NotebookNode) -> NotebookNode:
+def show_frozen(cell: NotebookNode) -> str:
     """Code to be run before a cell, so that its explorer is shown as HTML, for the grid in the cell's metadata."""
     grid = json.dumps(cell.metadata.get("freeze", {}))
-    return new_code_cell(f"import aetutor.widgets.frozen as _frozen; _frozen.show_frozen(**{grid}); del _frozen")
+    return f"import aetutor.widgets.frozen as _frozen; _frozen.show_frozen(**{grid}); del _frozen"
+
+
+SHOW_LIVE = "import aetutor.widgets.frozen as _frozen; _frozen.show_live(); del _frozen"  # as before
 
 
 def has_explorer(cell: NotebookNode) -> bool:
@@ -50,7 +55,7 @@ def run(notebook: NotebookNode) -> NotebookNode:
     with client.setup_kernel():
         for index, cell in enumerate(notebook.cells):
             if has_explorer(cell):
-                client.execute_cell(show_frozen(cell), index, store_history=False)
+                client.execute_cell(new_code_cell(show_frozen(cell)), index, store_history=False)
             if cell.cell_type == "code":
                 client.execute_cell(cell, index)
     return notebook
@@ -64,15 +69,22 @@ def fingerprint(notebook: NotebookNode) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
+def kept(path: Path) -> NotebookNode | None:
+    """The notebook as it is after a run, from book/_run, or None where there is none or the notebook has changed."""
+    if not (RUN / path.name).exists():
+        return None
+    notebook = nbformat.read(RUN / path.name, as_version=4)
+    return notebook if notebook.metadata.get("fingerprint") == fingerprint(nbformat.read(path, as_version=4)) else None
+
+
 def executed(path: Path) -> NotebookNode:
-    """The notebook after a run with frozen explorers: from book/_run where it is up to date, else it is run now."""
-    notebook, kept = nbformat.read(path, as_version=4), RUN / path.name
-    mark = fingerprint(notebook)
-    if kept.exists() and (before := nbformat.read(kept, as_version=4)).metadata.get("fingerprint") == mark:
-        return before
+    """The notebook after a run with frozen explorers: the one that was kept, else it is run now, and kept."""
+    if notebook := kept(path):
+        return notebook
     print(f"Running {path.name}.", flush=True)
-    notebook = run(notebook)
-    keep(notebook, mark, path.name)
+    notebook = nbformat.read(path, as_version=4)
+    mark = fingerprint(notebook)
+    keep(run(notebook), mark, path.name)
     return notebook
 
 
@@ -100,15 +112,20 @@ def chapter(notebook: NotebookNode, name: str, figures: Path) -> NotebookNode:
                 output.data = {"text/html": data["text/html"]}
             elif "image/png" in data:
                 count += 1
-                (figures / f"{name}-{count}.png").write_bytes(base64.b64decode(data["image/png"]))
-                seen = output.metadata["image/png"]
-                output.data = {"text/html": image(f"{name}-{count}.png", seen["alt"], seen["width"])}
+                file = figures / f"{name}-{count}.png"
+                file.write_bytes(base64.b64decode(data["image/png"]))
+                output.data = {"text/html": image(file, **output.metadata["image/png"])}
     return notebook
 
 
-def image(file: str, alt: str, width: int) -> str:
-    """A figure's HTML."""
-    return f'<img class="figure" src="_static/figures/{file}" alt="{escape(alt)}" width="{width}" loading="lazy">'
+def image(file: Path, alt: str, width: int) -> str:
+    """A figure's HTML; its height is told, so that nothing moves when it is loaded."""
+    with Image.open(file) as picture:
+        height = round(picture.height * width / picture.width)
+    return (
+        f'<img class="figure" src="_static/figures/{file.name}" alt="{escape(alt)}" width="{width}" '
+        f'height="{height}" loading="lazy">'
+    )
 
 
 def with_links(source: str, name: str) -> str:
@@ -134,8 +151,6 @@ def with_links(source: str, name: str) -> str:
 
 def build(notebooks: dict[str, NotebookNode], html: Path = HTML) -> int:
     """Write the pages of these executed notebooks, by their names, and of the package; returns Sphinx's exit status."""
-    from sphinx.cmd.build import build_main
-
     from aetutor.widgets import frozen
 
     shutil.rmtree(SOURCE, ignore_errors=True)
@@ -152,8 +167,8 @@ def build(notebooks: dict[str, NotebookNode], html: Path = HTML) -> int:
     shutil.copytree(KATEX / "dist" / "fonts", static / "fonts", ignore=shutil.ignore_patterns("*.ttf", "*.woff"))
     shutil.copy(KATEX / "dist" / "katex.min.css", static)
     shutil.rmtree(html, ignore_errors=True)
-    return build_main(["-q", "-W", "--keep-going", "-c", str(BOOK), "-b", "html", "-d", str(html.parent / "doctrees"),
-                       str(SOURCE), str(html)])  # fmt: skip
+    options = ["-q", "-W", "--keep-going", "-c", BOOK, "-b", "html", "-d", html.parent / "doctrees"]
+    return subprocess.run([sys.executable, "-m", "sphinx", *options, SOURCE, html]).returncode
 
 
 def main() -> int:

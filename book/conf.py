@@ -22,6 +22,7 @@ html_css_files = ["katex.min.css", "explorer.css", "book.css"]
 html_js_files = [("explorer.js", {"defer": "defer"})]
 html_math_renderer = "katex"
 html_copy_source = False
+html_show_search_summary = False  # it would fetch pages, which no page in a folder may
 html_show_sourcelink = False
 html_show_sphinx = False
 pygments_style, pygments_dark_style = "default", "github-dark"

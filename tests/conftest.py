@@ -1,10 +1,13 @@
 """Settings for the tests: figures are drawn without a screen; a real browser for those that need one."""
 
 import os
+import pickle
 import shutil
 
 import matplotlib
 import pytest
+from filelock import FileLock
+from running import NOTEBOOKS, Record, read, record
 
 matplotlib.use("Agg")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -29,3 +32,20 @@ def browser():
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory):
+    """A function from a notebook's file name to its `Record`: each runs once, for all processes of the tests."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+
+    def of(name: str) -> Record:
+        kept = folder / f"{name}.pickle"
+        with FileLock(f"{kept}.lock"):
+            if not kept.exists():
+                kept.write_bytes(pickle.dumps(record(read(NOTEBOOKS / name), str(int(name[:2])))))
+            return pickle.loads(kept.read_bytes())
+
+    return of

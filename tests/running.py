@@ -17,6 +17,10 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
+from slips import Check
+
+sys.path.append(str(Path(__file__).parents[1] / "book"))
+import build
 
 TESTS = Path(__file__).parent
 NOTEBOOKS = TESTS.parent / "notebooks"
@@ -144,6 +148,43 @@ def session(notebook: NotebookNode, timeout: float = 600) -> Iterator[Session]:
     client = NotebookClient(copy.deepcopy(notebook), kernel_name="python3", timeout=timeout, allow_errors=True)
     with client.setup_kernel():
         yield Session(client)
+
+
+# --- all that the tests ask of a notebook, in one kernel -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Record:
+    """One notebook: as it is after its first run, that run, its checks, what went wrong when cells ran again, and its
+    second sitting."""
+
+    chapter: str
+    executed: NotebookNode
+    runs: list[Run]
+    checks: list[Check]
+    again: list[str]
+    second: list[Run]
+
+
+def record(notebook: NotebookNode, chapter: str) -> Record:
+    """Run a notebook's cells, run the cheap ones again, then its second sitting in an empty namespace.
+
+    In the first run the explorers are shown as HTML, as the book needs them.
+    """
+    with session(notebook) as kernel:
+        kernel.watch()
+        runs = []
+        for i in positions(notebook):
+            if build.has_explorer(notebook.cells[i]):
+                kernel.hidden(build.show_frozen(notebook.cells[i]))
+            runs += kernel.run([i])
+        kernel.hidden(build.SHOW_LIVE)
+        executed = copy.deepcopy(kernel.client.nb)
+        executed.cells = executed.cells[: len(notebook.cells)]
+        checks = [Check(**check) for check in kernel.checks()]
+        again = list(run_again(kernel, notebook, runs))
+        kernel.forget()
+        return Record(chapter, executed, runs, checks, again, kernel.run(second_sitting(notebook)))
 
 
 # --- what the runs must show -----------------------------------------------------------------------------------------

@@ -3,26 +3,20 @@
 Each notebook is run once more than by nbval, in one kernel, and all that the tests ask is read off that run.
 """
 
-from dataclasses import dataclass
-
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from running import (
-    NOTEBOOKS,
     REWRITTEN,
-    Run,
     difference,
     failures,
     main,
     positions,
     printed,
-    read,
-    run_again,
+    record,
     run_of,
     second_sitting,
     sections,
-    session,
     shift_seeds,
 )
 from slips import SLIPS, Check, Slip, outcome, unseen
@@ -30,34 +24,12 @@ from slips import SLIPS, Check, Slip, outcome, unseen
 RESTORES = 90  # seconds for any cell of the second sitting; about 30 on a quiet machine
 
 
-@dataclass(frozen=True)
-class Record:
-    """One notebook: its first run, its checks, what went wrong when cells ran again, and its second sitting."""
-
-    chapter: str
-    runs: list[Run]
-    checks: list[Check]
-    again: list[str]
-    second: list[Run]
-
-
-def record(notebook, chapter):
-    """Run a notebook's cells, run the cheap ones again, then its second sitting in an empty namespace."""
-    with session(notebook) as kernel:
-        kernel.watch()
-        runs = kernel.run(positions(notebook))
-        checks = [Check(**check) for check in kernel.checks()]
-        again = list(run_again(kernel, notebook, runs))
-        kernel.forget()
-        return Record(chapter, runs, checks, again, kernel.run(second_sitting(notebook)))
-
-
 # --- the notebooks ---------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module", params=REWRITTEN)
-def notebook(request):
-    return record(read(NOTEBOOKS / request.param), str(int(request.param[:2])))
+def notebook(request, recorded):
+    return recorded(request.param)
 
 
 @pytest.mark.slow

@@ -72,6 +72,13 @@ def show_frozen(**grid: int | Iterable) -> None:
     get_ipython().display_formatter.formatters["text/html"].for_type(Explorer, frozen)
 
 
+def show_live() -> None:
+    """From here on, explorers are shown as widgets again."""
+    from IPython import get_ipython
+
+    get_ipython().display_formatter.formatters["text/html"].pop(Explorer, None)
+
+
 def style() -> str:
     """The CSS of the explorers in a page."""
     return (PAGE / "explorer.css").read_text(encoding="utf-8")
