@@ -27,6 +27,8 @@ KATEX = ROOT / ".venv" / "math" / "node_modules" / "katex"
 # where a number in parentheses is no equation: code, formulas, and what is HTML already
 LITERAL = re.compile(r"(```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|<[^>]*>)", re.DOTALL)
 TAG = re.compile(r"\\tag\{(\d)\.(\d+)\}")
+# the lines that say what to do where there is no package
+SET_UP = re.compile(r"\Atry:\n    import aetutor[^\n]*\n.*?from None\n+", re.DOTALL)
 NUMBER = re.compile(r"\((\d)\.(\d+)\)")
 CHAPTERS = {path.name[1]: path.stem for path in sorted((ROOT / "notebooks").glob("0*.ipynb"))}
 
@@ -105,7 +107,8 @@ def chapter(notebook: NotebookNode, name: str, figures: Path) -> NotebookNode:
         if cell.cell_type == "markdown":
             cell.source = with_links(cell.source, name)
             continue
-        cell.source = cell.source.removeprefix("# NBVAL_CHECK_OUTPUT\n")
+        cell.source = SET_UP.sub("", cell.source.removeprefix("# NBVAL_CHECK_OUTPUT\n"))
+        cell.outputs = joined(cell.outputs)
         for output in cell.outputs:
             data = output.get("data", {})
             if "aetutor-explorer" in data.get("text/html", ""):
@@ -116,6 +119,17 @@ def chapter(notebook: NotebookNode, name: str, figures: Path) -> NotebookNode:
                 file.write_bytes(base64.b64decode(data["image/png"]))
                 output.data = {"text/html": image(file, **output.metadata["image/png"])}
     return notebook
+
+
+def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Outputs in which what was printed piece by piece stands together."""
+    whole: list[NotebookNode] = []
+    for output in outputs:
+        if whole and output.output_type == whole[-1].output_type == "stream" and output.name == whole[-1].name:
+            whole[-1].text += output.text
+        else:
+            whole.append(output)
+    return whole
 
 
 def image(file: Path, alt: str, width: int) -> str:

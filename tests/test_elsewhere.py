@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -66,3 +67,14 @@ def test_a_page_is_written_there_too(python, tmp_path):
     done = run(python, "-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "page.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("0*.ipynb")), ids=lambda path: path.name)
+def test_a_notebook_without_the_package_says_what_to_do(path, tmp_path):
+    cell = next(cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    done = run(sys.executable, "-S", "-c", cell.source, cwd=tmp_path)  # without the installed packages
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and last.startswith(
+        "ModuleNotFoundError: aetutor is not installed for this kernel. In "
+    )
+    assert all(way in last for way in ("make lab", 'pip install ".[lab,draw]"', "jupyter lab", "Colab: %pip install"))
