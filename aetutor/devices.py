@@ -52,6 +52,15 @@ class RandomStream:
         _set_random_state(self.device, self.outside)
 
 
+def is_random_state(value: object) -> bool:
+    """Whether this is a state that a random number generator of the CPU takes."""
+    try:
+        torch.Generator().set_state(value)  # type: ignore[arg-type]
+    except (RuntimeError, TypeError):
+        return False
+    return True
+
+
 def _random_state(device: torch.device) -> dict[str, Tensor]:
     """The states of the random number generators of the CPU and the device."""
     states = {"cpu": torch.get_rng_state()}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from aetutor import checkpoint as checkpoints
 from aetutor.data import Labels, bytes_to_unit, check_images, labels_of, whole_number
-from aetutor.devices import RandomStream, choose_device
+from aetutor.devices import RandomStream, choose_device, is_random_state
 from aetutor.distributions import validating, validation
 
 CHECK_EVERY = 50  # steps between two looks at the loss: each look waits for the device
@@ -186,36 +186,47 @@ class Trainer:
                 uint8 to [0, 1]; for binary pixels give `aetutor.data.binarize`).
             validation: images, or `(images, labels)`, whose loss is measured after each epoch, with the same random
                 draws each time.
-            checkpoint: a file, rewritten whole after each epoch.
+            checkpoint: a file, rewritten whole after each epoch. One that holds another run is not touched.
             resume: go on from `checkpoint` if it exists, exactly as if the run had never stopped; same settings only.
             progress: show a bar with the loss.
 
-        Called again, it trains the model further: history, schedule and momenta begin anew; the stream of random
-        numbers goes on, so that order and noise are fresh. On Ctrl-C, or a loss that is not finite, model and history
-        return to the last whole epoch, the last checkpoint stays whole, and the exception is raised again. Raises
-        ValueError for arguments that make no sense, TrainingDiverged for a NaN.
+        Called again, it trains the model further: history, schedule and momenta begin anew, so that the learning rate
+        rises and falls once more; the stream of random numbers goes on, so that order and noise are fresh. A finished
+        run is trained further in the same way: resume it with its own number of epochs, which loads it, then call `fit`
+        again with the epochs to be added, and another file.
+
+        On Ctrl-C or any error, model and history return to the last whole epoch, the last checkpoint stays whole, and
+        the exception is raised again, with a note. Raises ValueError for arguments that make no sense, and for a
+        checkpoint of another run; OSError for one that cannot be written; TrainingDiverged for a NaN.
         """
         watched = _checked_validation(validation, x, y)
         if resume and checkpoint is None:
             raise ValueError("resume=True needs checkpoint=…, the file to go on from.")
+        given = x, y
         x, y = self._start(x, y, epochs, batch_size, lr)
-        if checkpoint and resume and Path(checkpoint).exists():
-            self._restore(self._checked(checkpoints.load(checkpoint), checkpoint))
-        good = self._state()
+        if checkpoint:
+            checkpoints.check_place(checkpoint)
+            self.settings |= {"checksum of the data": checkpoints.checksum(given[0], y)}
+            self.settings |= {"validation": watched and checkpoints.checksum(*watched)}
+            if Path(checkpoint).exists():
+                state = self._checked(checkpoints.load(checkpoint), checkpoint, resume)
+                self._restore(state)
+        good, saved = self._state(), self.history.epochs
         with _Bar(self.history.epochs, epochs, -(-len(x) // batch_size), progress) as bar:
             try:
                 for history in self._loop(x, y, epochs, batch_size, prepare or bytes_to_unit, bar.step):
                     if watched is not None:
                         history.validation_loss.append(self._validation_loss(*watched, prepare))
-                    good = self._state()
-                    if checkpoint:
-                        checkpoints.save(good, checkpoint)
-            except (KeyboardInterrupt, TrainingDiverged) as stop:
-                self._restore(good)
-                self.history.interrupted = True
-                where = (
-                    f"checkpoint {checkpoint}" if checkpoint and self.history.epochs else "no checkpoint of this run"
-                )
+                    with checkpoints.interrupts_wait():  # model, history and file are of the same epoch
+                        good = self._state()
+                        if checkpoint:
+                            checkpoints.save(good, checkpoint)
+                            saved = history.epochs
+            except BaseException as stop:
+                with checkpoints.interrupts_wait():
+                    self._restore(good)
+                    self.history.interrupted = True
+                where = f"checkpoint {checkpoint} has {saved}" if checkpoint and saved else "no checkpoint of this run"
                 stop.add_note(f"The model is as it was after {self.history.epochs} whole epochs; {where}.")
                 raise
         self.model.eval()
@@ -318,18 +329,52 @@ class Trainer:
         }
         return checkpoints.copy_to_cpu(state)
 
-    def _checked(self, state: dict, path: str | Path) -> dict:
-        """The checkpoint's state, if it belongs to this run; ValueError if it does not, before anything is changed."""
-        if not isinstance(state, dict) or not self._state().keys() <= state.keys():
+    def _checked(self, state: Any, path: str | Path, resume: bool) -> dict:
+        """The checkpoint's state, if this run may go on from it; else ValueError, before anything is changed."""
+        ours = self._state()
+        if not isinstance(state, dict) or not ours.keys() <= state.keys() or not isinstance(state["settings"], dict):
             raise ValueError(f"{path} is not a checkpoint of a training run; give another file.")
+        if not self._fits(state, ours):
+            model = reprlib.repr(state["settings"].get("model"))
+            raise ValueError(
+                f"The checkpoint {path} does not fit this model: it belongs to a run with model: {model}; resume with "
+                "the model that it was made with, or give another file."
+            )
         theirs, ours = state["settings"], self.settings
+        done = f"{len(state['history']['train_loss'])} of {theirs.get('epochs')} epochs"
+        if not resume:
+            raise ValueError(
+                f"{path} holds a run of {done}: resume=True goes on with it; to begin anew, give another file or "
+                "delete this one."
+            )
         if other := {key: reprlib.repr(theirs.get(key)) for key in ours | theirs if theirs.get(key) != ours.get(key)}:
+            more = (
+                f", which loads its {done}, and call fit again with the epochs to be added and another file"
+                if other.keys() == {"epochs"}
+                else ""
+            )
             raise ValueError(
                 f"The checkpoint {path} belongs to a run with {', '.join(f'{k}: {v}' for k, v in other.items())}; this "
                 f"one has {', '.join(f'{k}: {reprlib.repr(ours.get(k))}' for k in other)}: resume with the same "
-                "settings, or give another file."
+                f"settings{more}, or give another file."
             )
         return state
+
+    def _fits(self, state: dict, ours: dict) -> bool:
+        """Whether a state can be restored: into this model, its optimizer and schedule, and its random numbers."""
+        optimizer, random, weights = state["optimizer"], state["random"], list(self.model.parameters())
+        moments = {n: {"step": torch.zeros(()), "exp_avg": w, "exp_avg_sq": w} for n, w in enumerate(weights)}
+        return (
+            all(checkpoints.same_form(state[part], ours[part]) for part in ("model", "schedule"))
+            and isinstance(optimizer, dict)
+            and optimizer.keys() == {"state", "param_groups"}
+            and checkpoints.same_form(optimizer["param_groups"], ours["optimizer"]["param_groups"])
+            and isinstance(optimizer["state"], dict)
+            and all(checkpoints.same_form(optimizer["state"][n], moments.get(n)) for n in optimizer["state"])
+            and _is_history(state["history"])
+            and isinstance(random, dict)
+            and is_random_state(random.get("cpu"))
+        )
 
     def _restore(self, state: dict) -> None:
         self.model.load_state_dict(state["model"])
@@ -337,6 +382,17 @@ class Trainer:
         self.schedule.load_state_dict(state["schedule"])
         self.history = History(**copy.deepcopy(state["history"]))
         self.random.state = state["random"]
+
+
+def _is_history(given: Any) -> bool:
+    """Whether this is what `asdict` makes of a `History`."""
+    if not isinstance(given, dict) or given.keys() != asdict(History()).keys():
+        return False
+    losses = [given[part] for part in ("train_loss", "validation_loss", "seconds")]
+    if not all(isinstance(part, list) and all(isinstance(value, float) for value in part) for part in losses):
+        return False
+    train, validation, seconds = map(len, losses)
+    return train == seconds and validation in (0, train)
 
 
 class _Bar:

@@ -2,6 +2,12 @@
 
 import os
 import pickle
+import random
+import signal
+import stat
+import subprocess
+import sys
+import threading
 
 import pytest
 import torch
@@ -156,3 +162,97 @@ def test_code_in_a_file_is_not_run(tmp_path, write):
     sign.unlink(missing_ok=True)
     not_whole(path)
     assert not sign.exists()
+
+
+# --- what killed processes and a bad disk leave ----------------------------------------------------------------------
+
+
+def process_that_is_no_more():
+    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    return int(done.stdout)
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
+    dead, living = f"run.pt.{process_that_is_no_more()}.tmp", f"run.pt.{os.getppid()}.tmp"
+    for name in (dead, living, "run.pt.old.tmp", "other.pt.1.tmp"):
+        (tmp_path / name).write_bytes(b"half")
+    checkpoint.save(STATE, tmp_path / "run.pt")
+    assert sorted(os.listdir(tmp_path)) == sorted([living, "other.pt.1.tmp", "run.pt", "run.pt.old.tmp"])
+
+
+def test_a_flipped_bit_is_seen_or_changes_nothing(tmp_path):
+    path, generator = tmp_path / "run.pt", random.Random(0)
+    checkpoint.save(STATE, path)
+    whole = path.read_bytes()
+    refused = 0
+    for _ in range(300):
+        place, bit = generator.randrange(len(whole)), 1 << generator.randrange(8)
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
+        try:
+            assert same(checkpoint.load(path), STATE)
+        except ValueError as error:
+            assert str(error) == f"{path} is not a whole checkpoint of this package; give another file."
+            refused += 1
+    assert refused > 30
+
+
+@pytest.mark.parametrize("count", [0, 4, 30, 200])
+def test_random_bytes_after_an_archives_beginning_are_refused(tmp_path, count):
+    (tmp_path / "run.pt").write_bytes(b"PK\x03\x04" + random.Random(0).randbytes(count))
+    not_whole(tmp_path / "run.pt")
+
+
+@pytest.mark.parametrize("write", [checkpoint.check_place, lambda path: checkpoint.save(STATE, path)])
+def test_a_device_is_refused_and_never_replaced(write):
+    with pytest.raises(ValueError, match="/dev/null is a device: give the path of a file"):
+        write("/dev/null")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_a_place_that_can_be_written_is_left_as_it_is(tmp_path):
+    checkpoint.check_place(tmp_path / "new" / "run.pt")
+    assert os.listdir(tmp_path / "new") == []
+    (tmp_path / "new" / "run.pt").write_bytes(b"as before")
+    checkpoint.check_place(tmp_path / "new" / "run.pt")
+    assert (tmp_path / "new" / "run.pt").read_bytes() == b"as before"
+
+
+def test_ctrl_c_waits_for_the_end_of_the_block():
+    done = []
+    with pytest.raises(KeyboardInterrupt), checkpoint.interrupts_wait():
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append(1)
+    assert done == [1] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_in_another_thread_nothing_waits():
+    entered = []
+
+    def work():
+        with checkpoint.interrupts_wait():
+            entered.append(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert entered == [True]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"a": 1}, {"a": 1, "b": [torch.zeros(2), True], "c": 0}, {"a": "1", "b": [torch.zeros(2), True]},
+     {"a": 1, "b": [torch.zeros(3), True]}, {"a": 1, "b": [torch.zeros(2)]}, {"a": 1, "b": torch.zeros(2)}, [1], None],
+)  # fmt: skip
+def test_states_of_another_form_are_told_apart(other):
+    state = {"a": 2.5, "b": [torch.ones(2), False]}
+    assert checkpoint.same_form(state, {"a": 1, "b": [torch.zeros(2), True]})
+    assert not checkpoint.same_form(state, other) or other is state
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16, torch.int64])
+def test_a_checksum_changes_with_any_value(dtype):
+    x = torch.arange(24).view(2, 3, 4).to(dtype)
+    y = x.clone()
+    y[1, 2, 3] += 1
+    assert checkpoint.checksum(x, None) == checkpoint.checksum(x.clone()) != checkpoint.checksum(y)
+    assert checkpoint.checksum(x, x) != checkpoint.checksum(x)

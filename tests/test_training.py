@@ -6,7 +6,9 @@ import itertools
 import math
 import os
 import re
+import signal
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -353,12 +355,30 @@ def test_resuming_without_a_file_starts_at_the_beginning(tmp_path):
     assert same(weights(ae), weights(twin))
 
 
-def test_without_resume_a_file_is_written_anew(tmp_path):
-    ae, twin, path = model(), model(), tmp_path / "run.pt"
+def test_without_resume_a_file_that_holds_a_run_is_left_alone(tmp_path):
+    path, ae = tmp_path / "run.pt", model()
     fit(Trainer(model(seed=99), noisy_loss, "cpu"), checkpoint=path)
-    fit(Trainer(ae, noisy_loss, "cpu"), checkpoint=path)
-    fit(Trainer(twin, noisy_loss, "cpu"))
-    assert same(weights(ae), weights(twin)) and same(checkpoint.load(path)["model"], weights(twin))
+    before, untrained = path.read_bytes(), weights(ae)
+    with pytest.raises(ValueError, match=r"run.pt holds a run of 3 of 3 epochs: resume=True goes on with it; to begin"):
+        fit(Trainer(ae, noisy_loss, "cpu"), checkpoint=path)
+    assert path.read_bytes() == before and same(weights(ae), untrained)
+
+
+def test_a_finished_run_is_trained_further_in_the_documented_way(tmp_path):
+    first, second, whole = tmp_path / "first.pt", tmp_path / "second.pt", model()
+    trainer = Trainer(whole, noisy_loss, "cpu")
+    fit(trainer, checkpoint=first)
+    fit(trainer, epochs=2)
+    further = model(seed=99)
+    trainer = Trainer(further, noisy_loss, "cpu")
+    with pytest.raises(
+        ValueError, match=r"epochs: 3; this one has epochs: 5: .*loads its 3 of 3 epochs, and call fit again"
+    ):
+        fit(trainer, epochs=5, checkpoint=first, resume=True)
+    fit(trainer, checkpoint=first, resume=True)
+    history = fit(trainer, epochs=2, checkpoint=second)
+    assert same(weights(further), weights(whole)) and history.epochs == 2
+    assert checkpoint.load(first)["settings"]["epochs"] == 3 and checkpoint.load(second)["settings"]["epochs"] == 2
 
 
 def test_the_checkpoint_is_rewritten_after_each_epoch(tmp_path):
@@ -435,6 +455,155 @@ def test_a_checkpoint_of_a_run_with_other_settings_is_refused(other, tmp_path):
     fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=path)
     with pytest.raises(ValueError, match="belongs to a run with"):
         fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=path, resume=True, **other)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "named"),
+    [
+        ({}, {"x": images(10).flip(0)}, "checksum of the data"),
+        ({"y": [0] * 10}, {"y": [0] * 9 + [1]}, "checksum of the data"),
+        ({}, {"validation": images(5)}, "validation: None"),
+        ({"validation": images(5)}, {}, "this one has validation: None"),
+        ({"validation": images(5)}, {"validation": images(5).flip(0)}, "validation"),
+    ],
+    ids=["other images", "other labels", "with validation", "without validation", "another validation"],
+)
+def test_what_changes_the_run_and_can_be_known_is_told(first, then, named, tmp_path):
+    def loss(model, x, *y):
+        return noisy_loss(model, x)
+
+    path = tmp_path / "run.pt"
+    fit(Trainer(model(), loss, "cpu"), checkpoint=path, **first)
+    if "y" in first:
+        first, then = {}, then | {"validation": None}
+    with pytest.raises(ValueError, match=rf"belongs to a run with .*{named}"):
+        fit(Trainer(model(), loss, "cpu"), checkpoint=path, resume=True, **then)
+
+
+def foreign(part, change):
+    """The state of a run, with one part changed."""
+
+    def changed(state):
+        state[part] = change(state[part])
+        return state
+
+    return changed
+
+
+FOREIGN = {
+    "another weight": foreign("model", lambda part: {f"other.{name}": value for name, value in part.items()}),
+    "a weight too few": foreign("model", lambda part: dict(list(part.items())[1:])),
+    "weights of another shape": foreign("model", lambda part: {name: value[:1] for name, value in part.items()}),
+    "weights of another dtype": foreign("model", lambda part: {name: value.double() for name, value in part.items()}),
+    "weights that are lists": foreign("model", lambda part: {name: value.tolist() for name, value in part.items()}),
+    "a list of weights": foreign("model", lambda part: list(part.values())),
+    "no optimizer": foreign("optimizer", lambda part: None),
+    "an optimizer of another kind": foreign(
+        "optimizer", lambda part: part | {"state": {0: {"momentum": torch.zeros(1)}}}
+    ),
+    "an optimizer of more weights": foreign("optimizer", lambda part: part | {"state": {99: part["state"][0]}}),
+    "an optimizer of other groups": foreign("optimizer", lambda part: part | {"param_groups": []}),
+    "another schedule": foreign("schedule", lambda part: {"last_epoch": 3}),
+    "a random state of ones": foreign("random", lambda part: {"cpu": torch.ones(7, dtype=torch.uint8)}),
+    "no random state": foreign("random", lambda part: {}),
+    "a random state that is text": foreign("random", lambda part: {"cpu": "mt19937"}),
+    "a history that is a list": foreign("history", lambda part: [1.0]),
+    "a history with a gap": foreign("history", lambda part: part | {"seconds": part["seconds"][:1]}),
+    "a history of words": foreign("history", lambda part: part | {"train_loss": ["low"] * 3}),
+    "settings that are a list": foreign("settings", lambda part: [1]),
+}
+
+
+@pytest.mark.parametrize("change", FOREIGN.values(), ids=FOREIGN)
+def test_a_foreign_state_is_refused_in_a_sentence_before_anything_is_changed(change, tmp_path):
+    path, ae = tmp_path / "run.pt", model(seed=1)
+    fit(Trainer(model(), noisy_loss, "cpu"), checkpoint=path)
+    checkpoint.save(change(checkpoint.load(path)), path)
+    before, trainer = weights(ae), Trainer(ae, noisy_loss, "cpu")
+    stream = trainer.random.state["cpu"].clone()
+    with pytest.raises(ValueError, match="give another file") as caught:
+        fit(trainer, checkpoint=path, resume=True)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+    assert same(weights(ae), before) and torch.equal(trainer.random.state["cpu"], stream)
+
+
+@pytest.mark.parametrize("make", ["folder", "below a file", "device", "without permission"])
+def test_a_place_that_cannot_be_written_is_told_before_the_first_epoch(make, tmp_path, monkeypatch):
+    path, error = tmp_path / "run.pt", ValueError
+    if make == "folder":
+        path.mkdir()
+    elif make == "device":
+        path = Path("/dev/null")
+    elif make == "below a file":
+        path.write_text("a file")
+        path, error = path / "run.pt", OSError
+    else:
+        error, opened = PermissionError, Path.open
+
+        def denied(self, mode="r", *given, **named):
+            if "w" in mode:
+                raise PermissionError(13, "Permission denied", str(self))
+            return opened(self, mode, *given, **named)
+
+        monkeypatch.setattr(Path, "open", denied)
+
+    def loss(model, x):
+        raise AssertionError("it trains already")
+
+    with pytest.raises(error, match=r"give the path of a file|cannot be written .*: give another path"):
+        fit(Trainer(model(), loss, "cpu"), checkpoint=path)
+    assert make != "device" or not Path("/dev/null").is_file()
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_ctrl_c_during_a_save_waits_until_model_history_and_file_agree(epoch, tmp_path, monkeypatch):
+    path, ae, save, calls = tmp_path / "run.pt", model(), torch.save, itertools.count(1)
+
+    def interrupted(state, file):
+        if next(calls) == epoch:
+            os.kill(os.getpid(), signal.SIGINT)
+        save(state, file)
+
+    monkeypatch.setattr(torch, "save", interrupted)
+    trainer = Trainer(ae, noisy_loss, "cpu")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fit(trainer, checkpoint=path)
+    kept = checkpoint.load(path)
+    assert trainer.history.epochs == len(kept["history"]["train_loss"]) == epoch
+    assert same(weights(ae), kept["model"]) and os.listdir(tmp_path) == ["run.pt"]
+    assert f"after {epoch} whole epochs; checkpoint {path} has {epoch}." in "".join(caught.value.__notes__)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_full_disk_is_an_os_error_and_the_note_says_what_the_file_has(tmp_path, monkeypatch):
+    path, ae, fsync, calls = tmp_path / "run.pt", model(), os.fsync, itertools.count(1)
+
+    def full(descriptor):
+        if next(calls) == 3:
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        fit(Trainer(ae, noisy_loss, "cpu"), epochs=4, checkpoint=path)
+    assert f"after 3 whole epochs; checkpoint {path} has 2." in "".join(caught.value.__notes__)
+    assert len(checkpoint.load(path)["history"]["train_loss"]) == 2 and os.listdir(tmp_path) == ["run.pt"]
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "continuous_bernoulli"])
+def test_nan_in_a_pixel_restores_the_last_whole_epoch(likelihood, tmp_path):
+    x = images(10).round()
+    ae, epochs = model(likelihood=likelihood), itertools.count()
+
+    def spoil(batch):  # three batches an epoch: NaN in the first of the second epoch, where pixels are looked at
+        return batch * float("nan") if next(epochs) == 3 else batch
+
+    trainer = Trainer(ae, reconstruction_loss, "cpu")
+    with pytest.raises((ValueError, TrainingDiverged)) as caught:
+        fit(trainer, x=x, prepare=spoil, checkpoint=tmp_path / "run.pt")
+    assert same(weights(ae), checkpoint.load(tmp_path / "run.pt")["model"]) and not ae.training
+    assert trainer.history.epochs == 1 and trainer.history.interrupted
+    assert "after 1 whole epochs; checkpoint" in "".join(caught.value.__notes__)
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path):
