@@ -17,6 +17,8 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from aetutor import doors
+
 FORMAT = 1  # of the files with weights and configuration; a newer one is refused
 
 
@@ -32,7 +34,7 @@ def load(path: str | Path) -> dict:
 
     Raises FileNotFoundError, or ValueError for a file that is not a whole checkpoint.
     """
-    path = Path(path)
+    path = doors.path("checkpoint", path)
     if not path.exists():
         raise FileNotFoundError(f"There is no checkpoint {path}: train with checkpoint={str(path)!r} first.")
     with path.open("rb") as file:
@@ -64,7 +66,7 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     from safetensors import SafetensorError, safe_open
 
-    path = Path(path)
+    path = doors.path("path", path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}: model.save({str(path)!r}) writes one.")
     try:
@@ -87,7 +89,7 @@ def write_whole(path: str | Path, write: Callable[[BinaryIO], Any]) -> None:
     A temporary file in the same folder, flush, fsync, rename; those that killed processes left there are removed.
     Raises ValueError for a path that is a folder or a device.
     """
-    path = Path(path)
+    path = doors.path("path", path)
     _check_kind(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path)
@@ -109,7 +111,7 @@ def check_place(path: str | Path) -> None:
     ValueError for a path that is a folder or a device; OSError, of the kind that writing would raise, for one that
     cannot be written.
     """
-    path = Path(path)
+    path = doors.path("checkpoint", path)
     _check_kind(path)
     trial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:

@@ -10,6 +10,8 @@ from numbers import Real
 import torch
 from torch import Tensor
 
+from aetutor import doors
+
 
 def mask(x: Tensor, level: float, generator: torch.Generator | None = None) -> Tensor:
     """Set each pixel to 0 with probability `level` in [0, 1]; at level 1 nothing is left.
@@ -17,7 +19,7 @@ def mask(x: Tensor, level: float, generator: torch.Generator | None = None) -> T
     The surviving pixels stay as they are: E[x_tilde|x] = (1 - level) x (equation 2.1). `torch.nn.functional.dropout`
     multiplies them by 1 / (1 - level), which is another corruption. Raises ValueError for a level outside [0, 1].
     """
-    _check(x, level, 1)
+    _check(x, level, 1, generator)
     return torch.where(_draw(torch.rand, x, generator) >= level, x, 0.0)
 
 
@@ -27,7 +29,7 @@ def gaussian(x: Tensor, level: float, generator: torch.Generator | None = None) 
     At level 1 the noise is as large as the step from black to white. Raises ValueError for a negative or infinite
     level.
     """
-    _check(x, level, float("inf"))
+    _check(x, level, float("inf"), generator)
     return x + level * _draw(torch.randn, x, generator)
 
 
@@ -36,7 +38,7 @@ def salt_and_pepper(x: Tensor, level: float, generator: torch.Generator | None =
 
     At level 1 every pixel is a coin toss. Raises ValueError for a level outside [0, 1].
     """
-    _check(x, level, 1)
+    _check(x, level, 1, generator)
     u = _draw(torch.rand, x, generator)
     # u < level / 2: pepper; level / 2 <= u < level: salt; else the pixel itself
     return torch.where(u < level, (u >= level / 2).to(x.dtype), x)
@@ -47,7 +49,7 @@ KINDS = {"masking": mask, "Gaussian": gaussian, "salt and pepper": salt_and_pepp
 
 def of_kind(kind: str) -> Callable[..., Tensor]:
     """The corruption of that name: "masking", "Gaussian" or "salt and pepper". Raises ValueError for another."""
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"Unknown kind of corruption {kind!r}: choose one of {', '.join(KINDS)}.")
     return KINDS[kind]
 
@@ -76,7 +78,8 @@ def _draw(sampler: Callable[..., Tensor], x: Tensor, generator: torch.Generator 
     return sampler(x.shape, generator=generator, device=device, dtype=x.dtype).to(x.device)
 
 
-def _check(x: Tensor, level: float, largest: float) -> None:
+def _check(x: Tensor, level: float, largest: float, generator: torch.Generator | None) -> None:
+    doors.generator(generator)
     if not isinstance(x, Tensor) or not x.is_floating_point():
         given = getattr(x, "dtype", type(x).__name__)
         raise ValueError(
@@ -86,6 +89,6 @@ def _check(x: Tensor, level: float, largest: float) -> None:
 
 
 def _check_level(level: float, largest: float) -> None:
-    if not isinstance(level, Real) or not (0 <= level <= largest and level < float("inf")):
+    if not isinstance(level, Real) or isinstance(level, bool) or not (0 <= level <= largest and level < float("inf")):
         allowed = f"in [0, {largest:g}]" if largest < float("inf") else "that is 0 or larger, and finite"
         raise ValueError(f"The level of a corruption must be a number {allowed}; got {level!r}.")

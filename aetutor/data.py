@@ -6,7 +6,6 @@ import reprlib
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aetutor import doors
 from aetutor.distributions import validating
 
 Labels = Tensor | np.ndarray | Sequence[int]  # class indices
@@ -93,8 +93,8 @@ def binarize(x: Tensor, threshold: float = 0.5) -> Tensor:
     Takes uint8 images 0…255 or float images in [0, 1]; the threshold is always in units of [0, 1]. Raises ValueError
     for a threshold or grey values outside [0, 1], or NaN; TypeError for other integers.
     """
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"The threshold must lie in [0, 1], where 1 is white; got {threshold}.")
+    doors.tensor("x", x, "images, uint8 or floats in [0, 1]")
+    doors.number("threshold", threshold, 0, 1)
     if x.dtype == torch.uint8:
         return (x > int(threshold * 255)).float()  # whole numbers above t are those above its whole part
     if not x.is_floating_point():
@@ -130,6 +130,7 @@ def one_hot(y: Labels, num_classes: int) -> Tensor:
     Raises ValueError for labels that are not integers in 0…num_classes-1; on a GPU it looks at their range only while
     torch.distributions' validation is on.
     """
+    num_classes = doors.whole_number("num_classes", num_classes)
     labels = as_labels(y, num_classes).long()
     looked_at = validating() or labels.device.type == "cpu"  # elsewhere a look waits for the device
     if looked_at and not torch.compiler.is_compiling() and ((labels < 0) | (labels >= num_classes)).any():
@@ -176,13 +177,6 @@ def shape_advice(shape: torch.Size, count: int = 1, num_classes: int | None = No
     if len(shape) > 1 and shape[-1] == num_classes:
         return ": y.argmax(-1) makes labels of a one-hot matrix"
     return ": flatten them to one axis" if len(shape) > 1 and shape[-1] == 1 else ""
-
-
-def whole_number(name: str, value: Any, least: int = 1) -> int:
-    """A setting that counts something, as an int. Raises ValueError for what is no whole number, or too small."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number, {least} or more; got {value}.")
-    return int(value)
 
 
 def check_images(x: Tensor, name: str = "x") -> None:

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aetutor import doors
+
 
 def as_mnist(drawing: Tensor) -> Tensor:
     """A drawing `(H, W)` of any size, floats in [0, 1], 0 where there is no ink -> an image `(1, 28, 28)` like MNIST's.
@@ -13,8 +15,12 @@ def as_mnist(drawing: Tensor) -> Tensor:
     What MNIST's makers did (LeCun et al. 1998, section III.A): the ink's box is scaled to fit into 20 × 20 pixels, and
     its centre of mass is put into the middle. No ink gives a black image. Raises ValueError for another shape or dtype.
     """
-    if drawing.dim() != 2 or not drawing.is_floating_point():
-        raise ValueError(f"A drawing is a float tensor (H, W); got {drawing.dtype} of shape {tuple(drawing.shape)}.")
+    doors.tensor("drawing", drawing, "a drawing (H, W)")
+    if drawing.dim() != 2 or not drawing.is_floating_point() or not drawing.isfinite().all():
+        raise ValueError(
+            f"A drawing is a float tensor (H, W); got {drawing.dtype} of shape "
+            f"{tuple(drawing.shape)}{'' if drawing.isfinite().all() else ', with NaN or infinity'}."
+        )
     image = torch.zeros(1, 28, 28, device=drawing.device)
     inked = (drawing > 0).nonzero()
     if len(inked) == 0:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from aetutor import corruption
+from aetutor import corruption, doors
 from aetutor.data import check_images, value_range
 
 Denoiser = Callable[[Tensor, str, float], Tensor]  # (noisy images (B, C, H, W), kind, level) -> (B, C, H, W)
@@ -22,7 +22,7 @@ def squared_error(reconstruct: Callable[[Tensor], Tensor], x: Tensor) -> float:
     check_images(x)
     if not x.is_floating_point():
         raise ValueError(f"squared_error takes float images; got {x.dtype}.")
-    x_hat = reconstruct(x)
+    x_hat = doors.function("reconstruct", reconstruct, "a function of images, such as model.reconstruct")(x)
     if x_hat.shape != x.shape:
         raise ValueError(f"The reconstructions must have the images' shape {tuple(x.shape)}; got {tuple(x_hat.shape)}.")
     check_images(x_hat, "reconstruct(x)")
@@ -35,6 +35,7 @@ def psnr(x: Tensor, x_hat: Tensor) -> Tensor:
     3 dB more is half the squared error; infinite where x and x_hat agree. Raises ValueError for images of different
     shapes or dtypes, for NaN, and for x outside [0, 1]; x_hat may be noisy, and lie outside.
     """
+    doors.tensor("x", x, "images"), doors.tensor("x_hat", x_hat, "images")
     if x.shape != x_hat.shape:
         raise ValueError(f"psnr compares images of the same shape; got {tuple(x.shape)} and {tuple(x_hat.shape)}.")
     if not x.is_floating_point() or x_hat.dtype != x.dtype:
@@ -51,6 +52,7 @@ def median_filter(x: Tensor) -> Tensor:
 
     Nothing is trained: the textbook's remedy for salt and pepper, to compare with.
     """
+    doors.tensor("x", x, "images")
     neighbours = torch.nn.functional.pad(x, (1, 1, 1, 1)).unfold(2, 3, 1).unfold(3, 3, 1)  # (N, C, H, W, 3, 3)
     return neighbours.flatten(-2).median(-1).values
 
@@ -93,6 +95,7 @@ class OptimalMemory:
     CHUNK = 256  # noisy images at a time: with 60,000 images one matrix of weights is 61 MB
 
     def __init__(self, images: Tensor):
+        doors.tensor("images", images, "images (N, C, H, W)")
         if len(images) == 0 or not images.is_floating_point():
             raise ValueError(f"The memory needs one float image or more; got {len(images)} in {images.dtype}.")
         self.images, self.rows = images, images.flatten(1)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from aetutor.data import Labels, check_images, labels_of, whole_number
+from aetutor import doors
+from aetutor.data import Labels, check_images, labels_of
 from aetutor.distributions import validation
 from aetutor.objectives import Model, log_importance_weights, log_prior, posterior
 from aetutor.quadrature import Guess, log_integrals
@@ -62,7 +63,7 @@ def log_px_importance(model: Model, x: Tensor, samples: int, y: Labels | None = 
     posterior. With labels y `(N,)`, of a conditional model, it is log p(x|y). Source: Burda et al. 2016; notebook 03,
     equation 3.15. Raises ValueError for images or labels that the model does not take, and samples below 1.
     """
-    whole_number("samples", samples)
+    doors.whole_number("samples", samples)
     y, _ = _enter(model, x, y)
     parts = []
     for image, label in _batches(x, y, IMAGES):
@@ -85,8 +86,7 @@ def log_px_quadrature(model: Model, x: Tensor, y: Labels | None = None, toleranc
     labels that the model does not take, or a tolerance that is not positive, and RuntimeError when the grid cannot be
     fine or wide enough.
     """
-    if not 0 < tolerance < float("inf"):
-        raise ValueError(f"tolerance is how many nats the answer may be off, more than 0; got {tolerance}.")
+    doors.number("tolerance, how many nats the answer may be off,", tolerance, 0, above=True)
     y, q_z = _enter(model, x, y)
     _check_plane(q_z)
 
@@ -107,9 +107,8 @@ def posterior_grid(
     `log_px_quadrature`: a density, also where the posterior is narrower than the step or lies outside the square.
     Raises that function's errors, and ValueError for fewer than two points or a radius that is not positive.
     """
-    whole_number("points", points, 2)
-    if not 0 < radius < float("inf"):
-        raise ValueError(f"radius is half a side of the square, more than 0; got {radius}.")
+    doors.whole_number("points", points, 2)
+    doors.number("radius, half a side of the square,", radius, 0, above=True)
     log_px = log_px_quadrature(model, x, y).log_px
     axis = torch.linspace(-radius, radius, points, dtype=x.dtype, device=x.device)
     y = None if y is None else labels_of(x, y)
@@ -128,8 +127,7 @@ def active_units(model: Model, x: Tensor, y: Labels | None = None, threshold: fl
     q_z = _posterior(model, x, y)
     if len(x) < 2:
         raise ValueError("active_units compares images with each other: it takes two or more; got 1.")
-    if not threshold >= 0:
-        raise ValueError(f"threshold is a variance, 0 or larger; got {threshold}.")
+    doors.number("threshold, a variance,", threshold, 0)
     return int((q_z.mean.var(0) > threshold).sum())
 
 
@@ -157,6 +155,7 @@ def _check_pixels(model: Model, x: Tensor, z: Tensor, y: Tensor | None) -> None:
 
 
 def _check_codes(x: Tensor, z: Tensor) -> None:
+    doors.tensor("z", z, "codes (G, K)")
     if z.dim() != 2 or len(z) == 0 or z.dtype != x.dtype or not z.isfinite().all():
         raise ValueError(
             f"Codes must be finite, in the dtype of the images, {x.dtype}, of shape (G, K), G at least 1; got "

@@ -1,7 +1,6 @@
 """Likelihoods p(x|z), a module for each family: it turns the decoder's outputs into a distribution over images."""
 
 from math import exp, prod
-from numbers import Real
 from typing import Any
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 from torch.nn.functional import softplus
 
+from aetutor import doors
 from aetutor.distributions import IMAGE_DIMS, BinaryPixels, ContinuousBernoulliPixels, GaussianPixels
 
 SMALLEST_SIGMA = 0.01  # of a pixel with a sigma of its own, in units of the grey value
@@ -73,9 +73,7 @@ class GaussianLikelihood(Likelihood):
 
     def __init__(self, image_shape: tuple[int, int, int] = (1, 28, 28), sigma: float = 1.0) -> None:
         super().__init__(image_shape)
-        if not isinstance(sigma, Real) or not 0 < sigma < float("inf"):
-            raise ValueError(f"sigma is a standard deviation and must be positive and finite; got {sigma!r}.")
-        self._sigma: float = float(sigma)
+        self._sigma: float = doors.number("sigma, a standard deviation,", sigma, 0, above=True)
 
     def pixels(self, outputs: Tensor) -> Distribution:
         return GaussianPixels(outputs.unflatten(-1, self.image_shape), self._sigma)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent
 
-from aetutor import checkpoint
-from aetutor.data import Labels, one_hot, shape_advice, whole_number
+from aetutor import checkpoint, doors
+from aetutor.data import Labels, one_hot, shape_advice
 from aetutor.distributions import diagonal_gaussian
 from aetutor.likelihoods import LIKELIHOODS, make_likelihood
 from aetutor.networks import mlp
@@ -55,9 +55,9 @@ class Autoencoder(nn.Module):
             raise ValueError(
                 f"hidden is a tuple such as (256,), or () for a linear autoencoder; got hidden={hidden!r}."
             )
-        channels, height, width = (whole_number("each side in image_shape", side) for side in image_shape)
-        self.latent_dim, self.image_shape = whole_number("latent_dim", latent_dim), (channels, height, width)
-        self.hidden = tuple(whole_number("each size in hidden", size) for size in hidden)
+        channels, height, width = (doors.whole_number("each side in image_shape", side) for side in image_shape)
+        self.latent_dim, self.image_shape = doors.whole_number("latent_dim", latent_dim), (channels, height, width)
+        self.hidden = tuple(doors.whole_number("each size in hidden", size) for size in hidden)
         self.likelihood = make_likelihood(likelihood, self.image_shape, sigma)
         self.activation = activation
         features, outputs = prod(self.image_shape), self.outputs_per_dimension * self.latent_dim
@@ -94,7 +94,7 @@ class Autoencoder(nn.Module):
         A plain autoencoder's training does not make the codes of real images look like that: expect rubbish (notebook
         01, section 7). Raises ValueError for a count that is no whole number.
         """
-        return self.decode(self._standard_normal((whole_number("count", count, 0),), generator)).mean
+        return self.decode(self._standard_normal((doors.whole_number("count", count, 0),), generator)).mean
 
     @property
     def sigma(self) -> float | None:
@@ -130,7 +130,7 @@ class Autoencoder(nn.Module):
         return features
 
     def _standard_normal(self, shape: Sequence[int], generator: torch.Generator | None) -> Tensor:
-        weight = self._weight()
+        weight, generator = self._weight(), doors.generator(generator)
         return torch.randn(*shape, self.latent_dim, generator=generator, device=weight.device, dtype=weight.dtype)
 
     def _weight(self) -> Tensor:
@@ -139,6 +139,7 @@ class Autoencoder(nn.Module):
         return weight
 
     def _check_images(self, x: Tensor) -> None:
+        doors.tensor("x", x, "images")
         if not x.is_floating_point():
             raise ValueError(
                 f"The model takes float images; got {x.dtype}: convert them to floats, bytes by aetutor.data.to_unit "
@@ -150,6 +151,7 @@ class Autoencoder(nn.Module):
             raise ValueError(f"The model takes images of shape (…, {shape}); got {tuple(x.shape)}.")
 
     def _checked_codes(self, z: Tensor) -> Tensor:
+        doors.tensor("z", z, "codes (…, K)")
         if self._weight().dtype in (torch.bfloat16, torch.float16):  # q(z|x) is in float32, so z is too
             z = z.to(self._weight().dtype)
         self._check_dtype(z, "codes")
@@ -217,9 +219,8 @@ class CVAE(VAE):
         num_classes: int = 10,
         activation: str = "silu",
     ):
-        if not isinstance(num_classes, int) or num_classes < 1:
-            raise ValueError(f"num_classes is how many classes there are, an integer from 1 on; got {num_classes!r}.")
-        self.num_classes = num_classes  # before the networks are made: it is part of their size
+        # before the networks are made: it is part of their size
+        self.num_classes = doors.whole_number("num_classes", num_classes)
         super().__init__(latent_dim, hidden, image_shape, likelihood, sigma, activation)
 
     def sample(self, y: Labels, generator: torch.Generator | None = None) -> Tensor:  # type: ignore[override]

@@ -20,7 +20,8 @@ def mlp(*sizes: int, activation: str = "silu") -> nn.Sequential:
     PyTorch's default it shrinks from layer to layer, and a deep encoder's codes begin too small to be noticed.
     Raises ValueError for fewer than two sizes, one that is not a whole number from 1 on, or another activation.
     """
-    if len(sizes) < 2 or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+    whole = [isinstance(size, Integral) and not isinstance(size, bool) and size >= 1 for size in sizes]
+    if len(sizes) < 2 or not all(whole):
         raise ValueError(f"mlp takes two or more layer sizes, each at least 1, as in mlp(784, 256, 2); got {sizes}.")
     if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise ValueError(f"Unknown activation {activation!r}: choose one of {', '.join(ACTIVATIONS)}.")

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from aetutor.data import Labels, whole_number
+from aetutor import doors
+from aetutor.data import Labels
 from aetutor.distributions import LogVarNormal
 
 
@@ -31,7 +32,8 @@ def reconstruction_loss(model: Model, x: Tensor) -> Tensor:
     Raises ValueError for images that the model or its likelihood does not take, and for
     a model whose `encode` gives a distribution.
     """
-    return -model.decode(code(model, x)).log_prob(x)
+    z = code(model, x)
+    return -model.decode(z).log_prob(x)
 
 
 def denoising_loss(model: Model, x: Tensor, corrupt: Callable[[Tensor], Tensor], samples: int = 1) -> Tensor:
@@ -44,11 +46,13 @@ def denoising_loss(model: Model, x: Tensor, corrupt: Callable[[Tensor], Tensor],
     that is no whole number from 1 on, for a `corrupt` that changes the shape, and for a
     model whose `encode` gives a distribution.
     """
-    whole_number("samples", samples)
+    doors.whole_number("samples", samples)
+    doors.function("corrupt", corrupt, "a function of the images, such as partial(corruption.mask, level=0.5)")
     x_tilde = torch.stack([corrupt(x) for _ in range(samples)])  # (S, B, C, H, W)
     if x_tilde.shape[1:] != x.shape:
         raise ValueError(f"corrupt must keep the images' shape {tuple(x.shape)}; it gave {tuple(x_tilde.shape[1:])}.")
-    return -model.decode(code(model, x_tilde)).log_prob(x).mean(0)
+    z = code(model, x_tilde)
+    return -model.decode(z).log_prob(x).mean(0)
 
 
 class Elbo(NamedTuple):
@@ -62,8 +66,10 @@ class Elbo(NamedTuple):
 def gaussian_kl(mu: Tensor, log_var: Tensor) -> Tensor:
     """KL(N(mu, diag exp(log_var)) ‖ N(0, I)), `(…, K)` twice -> `(…,)` nats.
 
-    Source: Kingma and Welling 2014, appendix B; notebook 03, equation 3.7.
+    Source: Kingma and Welling 2014, appendix B; notebook 03, equation 3.7. Raises TypeError for what is no tensor, and
+    ValueError for another K.
     """
+    doors.same_size(mu=mu, log_var=log_var)
     # ½ Σ_k (mu_k² + sigma_k² - 1 - log sigma_k²)
     return 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(-1)
 
@@ -81,7 +87,8 @@ def elbo(model: Model, x: Tensor, y: Labels | None = None, samples: int = 1, bet
     and 10; notebook 03, equations 3.6, 3.8 and 3.14. Raises ValueError for `samples` below 1, for labels that the model
     does not take, and for a model whose `encode` gives no distribution.
     """
-    whole_number("samples", samples)
+    doors.whole_number("samples", samples)
+    beta = beta if isinstance(beta, Tensor) else doors.number("beta", beta, 0)
     q_z = posterior(model, x, y)
     z = q_z.rsample((samples,))  # (S, B, K)
     log_px_z = model.decode(z, y).log_prob(x).mean(0)
@@ -100,7 +107,7 @@ def importance_weighted_bound(model: Model, x: Tensor, y: Labels | None = None, 
 
 def log_importance_weights(model: Model, x: Tensor, y: Labels | None = None, samples: int = 1) -> Tensor:
     """log p(x|z) + log p(z) - log q(z|x) for `samples` draws z from q(z|x): `(B, C, H, W)` -> `(S, B)` nats."""
-    whole_number("samples", samples)
+    doors.whole_number("samples", samples)
     q_z = posterior(model, x, y)
     z = q_z.rsample((samples,))
     return model.decode(z, y).log_prob(x) + log_prior(z) - q_z.log_prob(z)
@@ -108,7 +115,8 @@ def log_importance_weights(model: Model, x: Tensor, y: Labels | None = None, sam
 
 def code(model: Model, x: Tensor) -> Tensor:
     """The code of each image. Raises ValueError for a model whose `encode` gives a distribution q(z|x)."""
-    z = model.encode(x)
+    doors.some("x", x)
+    z = doors.model(model).encode(x)
     if isinstance(z, Distribution):
         raise ValueError(
             f"This loss takes a model that encodes an image as one code; {type(model).__name__} gives a "
@@ -119,7 +127,8 @@ def code(model: Model, x: Tensor) -> Tensor:
 
 def posterior(model: Model, x: Tensor, y: Labels | None = None) -> Independent:
     """q(z|x), or q(z|x, y) where there are labels. Raises ValueError for a model whose `encode` gives no Gaussian."""
-    q_z = model.encode(x, y)
+    doors.some("x", x)
+    q_z = doors.model(model).encode(x, y)
     if not isinstance(getattr(q_z, "base_dist", None), LogVarNormal):
         advice = ": for a plain autoencoder take reconstruction_loss" if isinstance(q_z, Tensor) else ""
         raise ValueError(

@@ -24,6 +24,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from torch import Tensor
 
+from aetutor import doors
 from aetutor.data import unit_images
 
 STYLES = [
@@ -66,6 +67,8 @@ def show(ax, caption: str, alt: str) -> None:
     on the screen.
     """
     figure = ax.figure if isinstance(ax, Axes) else ax
+    if not isinstance(figure, Figure):
+        raise TypeError(f"show takes matplotlib Axes, or their Figure; got {doors.kind_of(ax)}.")
     _finish(figure)
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=2 * SCREEN, bbox_inches="tight", facecolor="white")
@@ -177,7 +180,7 @@ def _display(png: io.BytesIO, density: int, caption: str, alt: str) -> None:
 
 def tile(images: Tensor, columns: int) -> np.ndarray:
     """Images `(N, C, H, W)` -> one picture `(H', W')` or `(H', W', 3)` in [0, 1], white gaps between the images."""
-    images = unit_images(images)
+    images, columns = unit_images(images), doors.whole_number("columns", columns)
     rows = -(-len(images) // columns)
     empty = images.new_ones(rows * columns - len(images), *images.shape[1:])
     framed = torch.nn.functional.pad(torch.cat([images, empty]), (0, GAP, 0, GAP), value=1.0)
@@ -207,6 +210,7 @@ def image_rows(
     `heads` stand above the N columns. `framed` draws a frame round images of a row: label -> `(N,)` booleans;
     `beneath` writes a text or a number under each image of a row: label -> N of them.
     """
+    doors.mapping("rows", rows, "label -> images")
     if len({images.shape for images in rows.values()}) != 1:
         shapes = {label: tuple(images.shape) for label, images in rows.items()}
         raise ValueError(f"All rows must have the same number and shape of images; got {shapes}.")
@@ -239,7 +243,7 @@ def signed_rows(rows: Mapping[str, Tensor], ax: Axes | None = None) -> Axes:
     Each image is scaled by its largest entry.
     """
     coloured = {}
-    for label, images in rows.items():
+    for label, images in doors.mapping("rows", rows, "label -> images").items():
         images = torch.as_tensor(_array(images)).double()
         largest = images.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-300)
         colours = SIGNED((0.5 + images / (2 * largest)).squeeze(1).numpy())[..., :3]
@@ -288,6 +292,8 @@ def curves(
 
 def history(run, ax: Axes | None = None) -> Axes:
     """The losses of a `training.History` over its epochs."""
+    if not hasattr(run, "train_loss"):
+        raise TypeError(f"history draws what fit returns, a History; got {doors.kind_of(run)}.")
     losses = {"training": run.train_loss, "validation": run.validation_loss}
     lines, few = {name: values for name, values in losses.items() if values}, run.epochs <= 20
     ax = curves(range(1, run.epochs + 1), lines, "epoch", "mean loss [nats]", ax, markers=few)
@@ -385,6 +391,8 @@ def manifold(images: Tensor, side: int, extent: tuple[float, float, float, float
 
 def _mosaic(images: Tensor, side: int) -> np.ndarray:
     """Images `(side², C, H, W)` -> one picture, row by row without gaps."""
+    if len(images) != side**2:
+        raise ValueError(f"A manifold of side {side} takes {side**2} images; got {len(images)}.")
     rows = unit_images(images).unflatten(0, (side, side)).permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
     return rows.squeeze(-1).numpy()
 
@@ -526,6 +534,7 @@ def evidence_bar(reconstruction: float, KL: float, gap: float, ax: Axes | None =
 
 def row(count: int) -> list[Axes]:
     """`count` Axes side by side in one figure."""
+    doors.whole_number("count", count)
     size = (WIDE, min(3.6, WIDE / count + 0.1))
     return list(plt.subplots(1, count, figsize=size, layout="constrained", squeeze=False)[1][0])
 

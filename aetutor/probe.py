@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from aetutor import doors
 from aetutor.data import Labels, labels_of
 from aetutor.devices import RandomStream
 from aetutor.networks import mlp
@@ -66,6 +67,7 @@ def _fit_linear(classifier: Any, z: Tensor, y: Tensor) -> None:
 
 
 def _check_codes(z: Tensor, like: Tensor) -> None:
+    doors.tensor("z", z, "codes (N, K)")
     if (
         z.dim() != 2
         or z.shape[1] != like.shape[1]

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from aetutor import checkpoint as checkpoints
-from aetutor.data import Labels, bytes_to_unit, check_images, labels_of, whole_number
+from aetutor import doors
+from aetutor.data import Labels, bytes_to_unit, check_images, labels_of
 from aetutor.devices import RandomStream, choose_device, is_random_state
 from aetutor.distributions import validating, validation
 
@@ -93,6 +94,9 @@ class Trainer:
         precision: str = "fp32",
         seed: int = 0,
     ):
+        doors.module("model", model)
+        doors.function("loss", loss, "a function of the model and the images, such as reconstruction_loss")
+        doors.whole_number("seed", seed, 0)
         if precision not in ("fp32", "bf16"):
             raise ValueError(f"Unknown precision {precision!r}: choose 'fp32' or 'bf16'.")
         self.device = choose_device(device)
@@ -127,7 +131,7 @@ class Trainer:
 
         Arguments and errors as for `fit`. The model is in evaluation mode when you get it.
         """
-        x, y = self._start(x, y, epochs, batch_size, lr)
+        x, y, epochs, batch_size = self._start(x, y, epochs, batch_size, lr, prepare)
         return self._loop(x, y, epochs, batch_size, prepare or bytes_to_unit)
 
     def _loop(
@@ -203,7 +207,7 @@ class Trainer:
         if resume and checkpoint is None:
             raise ValueError("resume=True needs checkpoint=…, the file to go on from.")
         given = x, y
-        x, y = self._start(x, y, epochs, batch_size, lr)
+        x, y, epochs, batch_size = self._start(x, y, epochs, batch_size, lr, prepare)
         if checkpoint:
             checkpoints.check_place(checkpoint)
             self.settings |= {"checksum of the data": checkpoints.checksum(given[0], y)}
@@ -249,7 +253,7 @@ class Trainer:
         """
         x, y = _checked_data("x", x, y)
         self.model.eval()
-        size, prepare, total = whole_number("batch_size", batch_size), prepare or bytes_to_unit, 0.0
+        size, prepare, total = doors.whole_number("batch_size", batch_size), prepare or bytes_to_unit, 0.0
         data = (x,) if y is None else (x, y)
         with RandomStream(self.device, self.seed):
             for batch in zip(*(part.split(size) for part in data), strict=True):
@@ -258,11 +262,11 @@ class Trainer:
         return total / len(x)
 
     def _start(
-        self, x: Tensor, y: Labels | None, epochs: int, batch_size: int, lr: float
-    ) -> tuple[Tensor, Tensor | None]:
+        self, x: Tensor, y: Labels | None, epochs: int, batch_size: int, lr: float, prepare: Any
+    ) -> tuple[Tensor, Tensor | None, int, int]:
         """Check the settings and begin a run: a fresh history, Adam and schedule; the data go to the device."""
         x, y = _checked_data("x", x, y)
-        _check_settings(x, epochs, batch_size, lr)
+        epochs, batch_size, lr = _checked_settings(epochs, batch_size, lr, prepare)
         weights = list(self.model.parameters())
         self.settings = {"images": len(x), "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": self.seed}
         self.settings |= {"precision": self.precision, "model": str(self.model)}
@@ -278,7 +282,7 @@ class Trainer:
             cycle_momentum=False,
         )
         self.history = History()
-        return x.to(self.device), None if y is None else y.to(self.device)
+        return x.to(self.device), None if y is None else y.to(self.device), epochs, batch_size
 
     def _losses(self, x: Tensor, *y: Tensor, validate: bool = True) -> Tensor:
         """The loss of each image of a batch, `(B,)`, at the trainer's precision."""
@@ -445,10 +449,9 @@ def _checked_validation(validation: Any, x: Tensor, y: Labels | None) -> tuple[T
     return images, labels
 
 
-def _check_settings(x: Tensor, epochs: int, batch_size: int, lr: float) -> None:
-    if not isinstance(epochs, int) or epochs < 1:
-        raise ValueError(f"epochs must be an integer, at least 1; got {epochs!r}.")
-    if not isinstance(batch_size, int) or not 1 <= batch_size <= len(x):
-        raise ValueError(f"batch_size must be an integer in 1…{len(x)}, the number of images; got {batch_size!r}.")
-    if not isinstance(lr, (int, float)) or not 0 < lr < float("inf"):
-        raise ValueError(f"lr, the learning rate, must be positive and finite; got {lr!r}.")
+def _checked_settings(epochs: int, batch_size: int, lr: float, prepare: Any) -> tuple[int, int, float]:
+    """Epochs, batch size and learning rate; ValueError or TypeError if they, or `prepare`, make no sense."""
+    if prepare is not None:
+        doors.function("prepare", prepare, "a function of stored images, such as aetutor.data.binarize")
+    numbers = doors.whole_number("epochs", epochs), doors.whole_number("batch_size", batch_size)
+    return *numbers, doors.number("lr, the learning rate,", lr, 0, above=True)

@@ -179,5 +179,7 @@ def show_source(*objects: Any) -> None:
     from IPython.display import Markdown, display
 
     for obj in objects:
+        if not callable(obj):
+            raise TypeError(f"show_source takes functions and classes, as in show_source(elbo); got {obj!r}.")
         source = textwrap.dedent(inspect.getsource(obj))
         display(Markdown(f"`{obj.__module__}.{obj.__qualname__}`\n\n```python\n{source}```"))

@@ -289,7 +289,9 @@ def test_gaussian_names_shapes_that_do_not_match():
 
 @pytest.mark.parametrize("sigma", [0, -0.5, float("nan"), float("inf")])
 def test_sigma_must_be_positive_and_finite(sigma):
-    with pytest.raises(ValueError, match=f"sigma is a standard deviation .*positive and finite; got {sigma}"):
+    with pytest.raises(
+        ValueError, match=f"sigma, a standard deviation, must be a finite number, more than 0; got {sigma}"
+    ):
         gaussian(torch.zeros(1, 2, 2), sigma)
 
 

@@ -141,7 +141,7 @@ def test_sigma_without_a_gaussian_is_refused():
 
 @pytest.mark.parametrize("sigma", [0, -1, float("nan")])
 def test_a_sigma_that_is_no_deviation_is_refused_when_the_model_is_built(sigma):
-    with pytest.raises(ValueError, match=f"positive and finite; got {sigma}"):
+    with pytest.raises(ValueError, match=f"a finite number, more than 0; got {sigma}"):
         model(likelihood="gaussian", sigma=sigma)
 
 
@@ -531,7 +531,7 @@ def test_a_cvae_refuses_what_a_vae_refuses():
 
 @pytest.mark.parametrize("count", [0, -1, 2.0, None])
 def test_a_number_of_classes_that_is_none_is_refused(count):
-    with pytest.raises(ValueError, match=f"num_classes is how many classes .*, an integer from 1 on; got {count}"):
+    with pytest.raises(ValueError, match=f"num_classes must be a whole number, 1 or more; got {count}"):
         conditional(num_classes=count)
 
 
@@ -693,10 +693,10 @@ def test_a_model_in_half_precision_takes_its_own_codes(kind, dtype):
     [
         ({"latent_dim": True}, "latent_dim must be a whole number, 1 or more; got True"),
         ({"hidden": (5, 2.5)}, "each size in hidden must be a whole number, 1 or more; got 2.5"),
-        ({"image_shape": "abc"}, "each side in image_shape must be a whole number, 1 or more; got a"),
+        ({"image_shape": "abc"}, "each side in image_shape must be a whole number, 1 or more; got 'a'"),
         ({"image_shape": (1, 28, 28.0)}, "each side in image_shape must be a whole number, 1 or more; got 28.0"),
         ({"likelihood": ["bernoulli"]}, "Unknown likelihood .*: choose one of"),
-        ({"likelihood": "gaussian", "sigma": "small"}, "must be positive and finite; got 'small'"),
+        ({"likelihood": "gaussian", "sigma": "small"}, "must be a finite number, more than 0; got 'small'"),
     ],
 )
 def test_settings_that_make_no_model_are_named(arguments, sentence):

@@ -138,7 +138,7 @@ def test_denoising_loss_refuses_a_corruption_that_changes_the_shape():
 
 @pytest.mark.parametrize("samples", [0, -1, 1.5, "3"])
 def test_denoising_loss_refuses_no_samples(samples):
-    with pytest.raises(ValueError, match=f"1 or more; got {samples}"):
+    with pytest.raises(ValueError, match=f"1 or more; got {samples!r}"):
         denoising_loss(Autoencoder(2, (), (1, 2, 2)), torch.rand(5, 1, 2, 2), lambda x: x, samples)
 
 

@@ -676,7 +676,7 @@ def test_another_run_of_the_same_trainer_between_two_epochs_is_refused():
 
 
 def test_epochs_checks_its_settings_when_it_is_called():
-    with pytest.raises(ValueError, match=r"epochs must be an integer, at least 1; got 0"):
+    with pytest.raises(ValueError, match=r"epochs must be a whole number, 1 or more; got 0"):
         Trainer(model(), noisy_loss, "cpu").epochs(images(), epochs=0)
 
 
@@ -814,7 +814,7 @@ def test_a_validation_has_the_same_draws_each_time():
 
 
 def test_fitting_again_goes_on_with_fresh_order_and_noise():
-    orders, trainer = [], Trainer(model(), None, "cpu")
+    orders, trainer = [], Trainer(model(), noisy_loss, "cpu")
     trainer.loss = lambda ae, x: orders.append((10 * x[:, 0, 0, 0]).round().tolist()) or reconstruction_loss(ae, x)
     x = torch.arange(10.0).view(10, 1, 1, 1).expand(10, *SHAPE) / 10
     trainer.model = model(likelihood="gaussian")
@@ -994,14 +994,13 @@ def test_the_accelerator_trains_as_the_cpu_does():
     ("arguments", "message"),
     [
         ({"x": images()[:0]}, "no images: x is empty"),
-        ({"batch_size": 0}, "batch_size must be an integer in 1…10, the number of images; got 0"),
-        ({"batch_size": -4}, "batch_size must be an integer in 1…10, the number of images; got -4"),
-        ({"batch_size": 11}, "batch_size must be an integer in 1…10, the number of images; got 11"),
-        ({"lr": -0.1}, "learning rate, must be positive and finite; got -0.1"),
-        ({"lr": 0}, "learning rate, must be positive and finite; got 0"),
-        ({"lr": math.nan}, "learning rate, must be positive and finite; got nan"),
-        ({"lr": math.inf}, "learning rate, must be positive and finite; got inf"),
-        ({"epochs": 0}, "epochs must be an integer, at least 1; got 0"),
+        ({"batch_size": 0}, "batch_size must be a whole number, 1 or more; got 0"),
+        ({"batch_size": -4}, "batch_size must be a whole number, 1 or more; got -4"),
+        ({"lr": -0.1}, "learning rate, must be a finite number, more than 0; got -0.1"),
+        ({"lr": 0}, "learning rate, must be a finite number, more than 0; got 0"),
+        ({"lr": math.nan}, "learning rate, must be a finite number, more than 0; got nan"),
+        ({"lr": math.inf}, "learning rate, must be a finite number, more than 0; got inf"),
+        ({"epochs": 0}, "epochs must be a whole number, 1 or more; got 0"),
         ({"y": torch.arange(9)}, "one label an image, shape \\(10,\\); got labels of shape \\(9,\\)"),
         ({"resume": True}, "resume=True needs checkpoint"),
         ({"x": torch.zeros(10, 1, 3, 2)}, r"images of shape \(…, 1, 2, 3\); got \(4, 1, 3, 2\)"),

@@ -20,6 +20,8 @@ import torch
 from PIL import Image
 from torch import nn
 
+from aetutor import doors
+from aetutor.checkpoint import check_place
 from aetutor.networks import ACTIVATIONS
 from aetutor.widgets.base import CHART_WIDTH, Explorer, png
 from aetutor.widgets.controls import Redraw, Thumbnails
@@ -46,6 +48,11 @@ def freeze(explorer: Explorer, path: str | Path, title: str = "", **grid: int | 
     Returns the path. Raises ValueError for a name that is no control, a value that the control does not have, and more
     than 5,000 settings together.
     """
+    if not isinstance(explorer, Explorer):
+        raise TypeError(
+            f"freeze takes an explorer, such as LatentExplorer(model, x, y); got {doors.kind_of(explorer)}."
+        )
+    check_place(path)
     parts = {
         "title": escape(title or type(explorer).__name__),
         "style": style(),

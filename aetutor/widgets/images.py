@@ -7,7 +7,7 @@ import ipywidgets
 import torch
 from torch import Tensor
 
-from aetutor import corruption
+from aetutor import corruption, doors
 from aetutor.evaluation import Denoiser, psnr
 from aetutor.widgets.base import SIDE, Explorer
 from aetutor.widgets.charts import Chart
@@ -38,6 +38,8 @@ class BottleneckExplorer(Explorer):
         methods: Mapping[str, Mapping[int, Callable[[Tensor], Tensor]]],
         y: Tensor | None = None,
     ):
+        for name, by_size in doors.mapping("methods", methods, "name -> {K: function of images}").items():
+            doors.mapping(f"methods[{name!r}]", by_size, "{K: function of images}")
         sizes = {name: sorted(by_size) for name, by_size in methods.items()}
         common = next(iter(sizes.values()), [])
         if not common or any(other != common for other in sizes.values()):
@@ -94,8 +96,7 @@ class NoiseExplorer(Explorer):
     """
 
     def __init__(self, images: Tensor, methods: Mapping[str, Denoiser], y: Tensor | None = None):
-        if not methods:
-            raise ValueError("The explorer needs one method or more; got none.")
+        check_methods(methods)
         check_images(images, y)
         self.choices, self.labels, self.methods = images, y, methods
         self.curves = lru_cache(REMEMBERED)(self._curves)
@@ -158,12 +159,26 @@ def _squared_errors(pictures):
 
 def check_images(images: Tensor, y: Tensor | None) -> None:
     """Raises ValueError without images, for bytes, and for labels of another number than images."""
+    doors.tensor("images", images, "images (N, C, H, W)")
     if len(images) == 0 or not images.is_floating_point() or (y is not None and len(y) != len(images)):
         labels = "no" if y is None else len(y)
         raise ValueError(
             f"The explorer needs one float image or more, and a label for each or none; got {len(images)} in "
             f"{images.dtype} and {labels} labels."
         )
+
+
+def check_methods(methods: Mapping[str, Denoiser]) -> None:
+    """Raises TypeError for what is no dict of functions, and ValueError for none."""
+    what = "a function of noisy images, the kind of the noise and its level"
+    for name, method in doors.mapping("methods", methods, f"name -> {what}").items():
+        if isinstance(method, torch.nn.Module):
+            raise TypeError(
+                f"methods[{name!r}] must be {what}; got a model: lambda x, kind, level: model.reconstruct(x)."
+            )
+        doors.function(f"methods[{name!r}]", method, what)
+    if not methods:
+        raise ValueError("The explorer needs one method or more; got none.")
 
 
 def sides(pictures):

@@ -7,6 +7,7 @@ import ipywidgets
 import torch
 from torch import Tensor
 
+from aetutor import doors
 from aetutor.evidence import Evidence, log_joint, log_px_quadrature
 from aetutor.plots import code_map, density
 from aetutor.widgets.base import Explorer
@@ -34,6 +35,7 @@ class LatentExplorer(Explorer):
 
     def __init__(self, model, x: Tensor, y: Tensor, reach: float = 3.0):
         check_plane(model, x, y)
+        doors.number("reach", reach, 0, above=True)
         with torch.no_grad():
             self.codes = model.encode(x).mean
         self.model, self.labels, self.reach = model, y, reach
@@ -150,6 +152,7 @@ class LikelihoodExplorer(Explorer):
     """
 
     def __init__(self, models: Mapping[str, torch.nn.Module], x: Tensor, y: Tensor | None = None):
+        doors.mapping("models", models, "name -> a trained VAE")
         if not models:
             raise ValueError("The explorer needs one model or more; got none.")
         check_images(x, y)
@@ -258,6 +261,8 @@ def five_in_a_row(panels):
 
 def check_plane(model, x, y):
     """Raises ValueError for a model with other than two dimensions, without images, or without a label for each."""
+    doors.model(model)
+    doors.tensor("x", x, "images (N, C, H, W)")
     if model.latent_dim != 2 or len(x) == 0 or len(x) != len(y):
         raise ValueError(
             "The explorer needs a model with two latent dimensions, and images with a label each; got "

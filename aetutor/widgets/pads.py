@@ -8,6 +8,7 @@ import ipywidgets
 import torch
 from torch import Tensor
 
+from aetutor import doors
 from aetutor.data import binarize
 from aetutor.drawing import as_mnist
 from aetutor.evaluation import Denoiser
@@ -17,7 +18,7 @@ from aetutor.plots import code_map
 from aetutor.widgets.base import Explorer, png
 from aetutor.widgets.controls import names
 from aetutor.widgets.frozen import model
-from aetutor.widgets.images import PSNR, decibels, noise_controls, restore, sides
+from aetutor.widgets.images import PSNR, check_methods, decibels, noise_controls, restore, sides
 from aetutor.widgets.latent import (
     CLASS_SIDE,
     IMAGE_SIDE,
@@ -49,8 +50,10 @@ class DrawPad(Explorer):
     """
 
     def __init__(self, methods: Mapping[str, Denoiser | Mapping[str, torch.nn.Module]], device="cpu"):
+        doors.mapping("methods", methods, "name -> a function, or {kind of noise: trained model}")
         self.models = {name: method for name, method in methods.items() if isinstance(method, Mapping)}
         self.methods, self.device = methods | {name: by_kind(models) for name, models in self.models.items()}, device
+        check_methods(self.methods)
         super().__init__({"drawing": canvas()} | noise_controls(), sides(["clean", "noisy", *methods]))
 
     def pictures(self, drawing: bytes, kind: str, level: float, noise: int = 0) -> dict[str, Tensor]:
