@@ -16,7 +16,7 @@ export GOMP_SPINCOUNT ?= 1000
 # Tests run in processes side by side, each with one thread: two threads do not do twice the work of one
 PARALLEL = OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses=4 --dist loadfile
 
-.PHONY: help lab test check test-oldest seeds notebooks book handout lint benchmark
+.PHONY: help lab test check test-oldest seeds mutation notebooks book handout lint benchmark
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ test-oldest: $(OLDEST)/ready  ## run the fast tests with the oldest versions tha
 seeds: $(VENV)/ready-dev  ## run each notebook with three other sets of seeds (NB=notebooks/01_ae.ipynb for one)
 	@echo "Running each notebook three times, with 100, 200 and 300 added to its seeds (a quarter of an hour)."
 	@$(PY) tests/running.py $(NB)
+
+mutation: $(VENV)/ready-dev  ## change the code in 150 places, one at a time: does a test notice? (an hour)
+	@$(PY) tests/mutation.py $(ARGS)
 
 notebooks: $(VENV)/ready-dev  ## run the notebooks anew and save their outputs (NB=notebooks/01_ae.ipynb for one)
 	@if [ -z "$(NB)" ]; then echo "There is no notebook in notebooks/."; exit 1; fi

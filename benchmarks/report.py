@@ -20,7 +20,7 @@ import torch
 from tabulate import tabulate
 
 SCRIPTS = ("startup", "epoch", "time_to_quality", "defaults", "notebooks", "evidence", "depth", "denoising")
-SCRIPTS += ("class_in_code", "threads")
+SCRIPTS += ("class_in_code", "threads", "leak")
 RESULTS = Path(__file__).parent / "results.json"
 
 

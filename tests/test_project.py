@@ -77,7 +77,20 @@ def dry_run(*arguments: str) -> subprocess.CompletedProcess:
 # --- the commands ----------------------------------------------------------------------------------------------------
 
 
-TARGETS = ["help", "lab", "test", "check", "test-oldest", "seeds", "notebooks", "book", "handout", "lint", "benchmark"]
+TARGETS = [
+    "help",
+    "lab",
+    "test",
+    "check",
+    "test-oldest",
+    "seeds",
+    "mutation",
+    "notebooks",
+    "book",
+    "handout",
+    "lint",
+    "benchmark",
+]
 
 
 @pytest.mark.parametrize("target", TARGETS)
