@@ -114,7 +114,7 @@ def _label_lines(ax: Axes) -> None:
     ax.get_xlim(), ax.get_ylim()  # the limits are computed when they are asked for, and transData with them
     heights = np.array([_height_at_the_end(line) for line in lines])
     apart = 1.35 * TEXT / 72 / (ax.get_position().height * ax.figure.get_figheight())  # a line of text in Axes' heights
-    for line, height in zip(lines, _spread(heights.clip(0, 1), apart), strict=True):
+    for line, height in zip(lines, spread(heights.clip(0, 1), apart), strict=True):
         name = f"× {line.get_label()}" if line.get_marker() == "x" else line.get_label()
         beside = {"xytext": (6, 0), "textcoords": "offset points", "xycoords": "axes fraction"}  # points
         ax.annotate(name, (1, height), **beside, color=_ink(line.get_color()), va="center", fontsize=TEXT)
@@ -142,7 +142,7 @@ def _height_at_the_end(line: Line2D) -> float:
     return np.interp(1, x[order], y[order])
 
 
-def _spread(heights: np.ndarray, apart: float) -> np.ndarray:
+def spread(heights: np.ndarray, apart: float) -> np.ndarray:
     """Heights moved as little as need be: `apart` from each other at least, and all in [0, 1] if they fit."""
     order = np.argsort(heights)
     placed = heights[order].copy()
@@ -463,14 +463,6 @@ def table_image(
                 ax.add_artist(
                     AnnotationBbox(thumbnail, place, xycoords=axes, frameon=False, pad=0, box_alignment=alignment)
                 )
-    return ax
-
-
-def arrows(points: Tensor, places: Tensor, steps: Tensor, ax: Axes | None = None) -> Axes:
-    """A field in the plane: at each of `places` `(M, 2)` an arrow `steps` `(M, 2)`, over `points` `(N, 2)` in grey."""
-    ax = ax or _axes(MIDDLE, MIDDLE)
-    ax.plot(*_array(points).T, ".", color="#BBBBBB", markersize=2)
-    _quiver(places, steps, ax)
     return ax
 
 

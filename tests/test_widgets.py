@@ -36,7 +36,7 @@ from aetutor.widgets import (
     StylePad,
     png,
 )
-from aetutor.widgets.charts import Chart, spread
+from aetutor.widgets.charts import Chart
 from aetutor.widgets.controls import CHOSEN, Thumbnails
 
 CORRUPT = {"masking": mask, "Gaussian": gaussian, "salt and pepper": salt_and_pepper}
@@ -215,15 +215,6 @@ def test_infinite_values_have_no_dot_and_equal_settings_the_same_chart():
     chart.dotted(1.0, {"down": 2.0})
     assert chart.dotted(0.5, {"down": 4.0, "up": 6.0}) == first
     assert coloured(Chart(XS, {"all": [math.inf] * 3}, "x", "y").dotted(0, {})).shape == coloured(first).shape
-
-
-@pytest.mark.parametrize("places", [[0.5, 0.5], [0.9, 0.95, 1.0], [0.1, 0.9, 0.5], [0.0, 0.01, 0.02, 0.6], [0.3]])
-def test_names_are_spread_in_their_order_and_stay_below_the_top(places):
-    moved = spread(places, 0.13)
-    order = np.argsort(places, kind="stable")
-    assert (np.diff(np.array(moved)[order]) >= 0.13 - 1e-9).all() and max(moved) <= 1
-    if len(places) == 1 or np.diff(np.sort(places)).min() >= 0.13:
-        assert moved == places
 
 
 # --- the bottleneck explorer -----------------------------------------------------------------------------------------

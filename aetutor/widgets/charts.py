@@ -2,14 +2,14 @@
 
 import io
 from collections.abc import Mapping, Sequence
-from itertools import cycle, pairwise
+from itertools import cycle
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
-from aetutor.plots import STYLES
+from aetutor.plots import STYLES, spread
 from aetutor.widgets.base import CHART_WIDTH
 
 HEIGHT = 190  # as displayed; drawn with twice as many pixels
@@ -44,7 +44,7 @@ class Chart:
             ax.set_xticks(x, ticks)
         ax.autoscale_view()
         ends = [ax.transLimits.transform((0, [0.0, *y[np.isfinite(y)]][-1]))[1] for y in finite.values()]
-        for name, height in zip(ys, spread(ends, APART), strict=True):
+        for name, height in zip(ys, spread(np.array(ends), APART), strict=True):
             ax.text(1.02, height, name, color=self.colours[name], fontsize=8, va="center", transform=ax.transAxes)
         canvas.draw()
         self.picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(SHADES)
@@ -63,16 +63,3 @@ class Chart:
         buffer = io.BytesIO()
         picture.save(buffer, "png", compress_level=3)
         return buffer.getvalue()
-
-
-def spread(places: Sequence[float], apart: float, top: float = 1.0) -> list[float]:
-    """Places on a line, moved as far as they must be to lie `apart` from each other, below `top`."""
-    order = np.argsort(places)
-    moved = np.array(places, float)
-    for lower, upper in pairwise(order):
-        moved[upper] = max(moved[upper], moved[lower] + apart)
-    limit = top
-    for place in order[::-1]:
-        moved[place] = min(moved[place], limit)
-        limit = moved[place] - apart
-    return moved.tolist()
