@@ -109,8 +109,9 @@ def fragment(explorer: Explorer, **grid: int | Iterable) -> str:
         _control(f"{name}-{key}", title, explorer.controls[key], choices[key])
         for key, title in zip(explorer.controls, explorer.titles, strict=True)
     ]
-    sides = {panel: side for panel, side in explorer.sides.items() if panel in data["panels"]}
-    panels = [_panel(panel, f"--side: {side}px", "panel") for panel, side in sides.items()]
+    panels = [_panel(panel, f"--side: {explorer.sides[panel]}px", "panel") for panel in data["panels"]]
+    if len(panels) > 6:  # a large one, and beside it the others, five in a row
+        panels = [panels[0], f'<div class="panels five">{"".join(panels[1:])}</div>']
     safe = json.dumps(data).replace("</", r"<\/")  # so that no text ends the script
     chart = _panel("chart", f"--side: {CHART_WIDTH}px", "panel chart") if explorer.chart_image else ""
     return (
