@@ -108,7 +108,7 @@ def test_one_hot_vectors_name_their_label(given_labels):
 def test_the_kl_is_finite_never_negative_and_0_for_the_prior(mu, log_var):
     log_vars = torch.full_like(mu, log_var)
     kl = gaussian_kl(mu, log_vars)
-    assert kl.isfinite().all() and (kl >= 0).all()
+    assert kl.isfinite().all() and (kl >= -1e-12).all()  # up to rounding
     assert (gaussian_kl(torch.zeros_like(mu), torch.zeros_like(mu)) == 0).all()
 
 
