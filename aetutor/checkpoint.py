@@ -9,7 +9,7 @@ import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from numbers import Real
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,15 +37,13 @@ def load(path: str | Path) -> dict:
     path = doors.path("checkpoint", path)
     if not path.exists():
         raise FileNotFoundError(f"There is no checkpoint {path}: train with checkpoint={str(path)!r} first.")
-    with path.open("rb") as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                damaged = archive.testzip()  # the archive's own checksums, of which torch.load looks at none
-            if not damaged:
-                file.seek(0)
-                return torch.load(file, map_location="cpu", weights_only=True)
-        except Exception:  # zipfile and torch.load raise many kinds for a file that is not one of theirs
-            damaged = "all"
+    # zipfile and torch.load raise many kinds of errors for a file that is not one of theirs
+    with path.open("rb") as file, suppress(Exception):
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()  # the archive's own checksums, of which torch.load looks at none
+        if not damaged:
+            file.seek(0)
+            return torch.load(file, map_location="cpu", weights_only=True)
     raise ValueError(f"{path} is not a whole checkpoint of this package; give another file.")
 
 
@@ -105,13 +103,13 @@ def write_whole(path: str | Path, write: Callable[[BinaryIO], Any]) -> None:
         raise
 
 
-def check_place(path: str | Path) -> None:
+def check_place(path: str | Path, name: str = "checkpoint") -> None:
     """Raise, before a long run and not after it, unless a file can be written at `path`.
 
     ValueError for a path that is a folder or a device; OSError, of the kind that writing would raise, for one that
     cannot be written.
     """
-    path = doors.path("checkpoint", path)
+    path = doors.path(name, path)
     _check_kind(path)
     trial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:

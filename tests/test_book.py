@@ -44,6 +44,13 @@ def test_a_figure_becomes_a_file_with_its_description(tmp_path):
     assert made.cells[0].outputs[0].data == {"text/html": html.format('height="200" loading="lazy"')}
 
 
+def test_what_was_printed_in_pieces_stands_together(tmp_path):
+    pieces = [("stdout", "one "), ("stdout", "two"), ("stderr", "three"), ("stdout", "four")]
+    cell = new_code_cell("", outputs=[new_output("stream", name=name, text=text) for name, text in pieces])
+    made = build.chapter(new_notebook(cells=[cell]), "01_ae", tmp_path)
+    assert [output.text for output in made.cells[0].outputs] == ["one two", "three", "four"]
+
+
 @pytest.mark.parametrize(
     "source, ends_with_one",
     [
@@ -139,6 +146,7 @@ def test_a_page_is_small_enough_and_holds_no_error(name, book):
     figures = sum(path.stat().st_size for path in (book / "_static" / "figures").glob(f"{name}-*.png"))
     assert len(text) + figures < MEGABYTES * 1e6
     assert "Traceback" not in text and "katex-error" not in text and "NBVAL" not in text
+    assert "git+ADDRESS" not in text  # what a notebook says where there is no package
     assert "run this notebook to move" not in text  # the text of a widget that is no picture
 
 

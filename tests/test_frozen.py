@@ -51,6 +51,7 @@ def test_without_a_wish_a_page_has_ten_images_all_buttons_thirteen_places_of_a_s
 def test_a_page_has_as_many_values_as_are_asked_for_or_just_those():
     explorer = make("NoiseExplorer")
     assert words(explorer, "level", 3) == ["0", "0.5", "1"]
+    assert words(explorer, "level", 1) == ["0"]
     assert words(explorer, "level", [0.25, 0.8]) == ["0.25", "0.8"]
     assert words(explorer, "level", 100) == [f"{i / 20:g}" for i in range(21)]
     assert words(explorer, "image", [3, 1]) == ["3", "1"]
@@ -74,7 +75,8 @@ def test_the_page_opens_on_the_present_settings_or_the_nearest():
         ({"lvl": 3}, "has the controls image, kind, level, noise; got lvl"),
         ({"level": [0.5, 7.0]}, r"level has the values 0.0, 0.05.*got \[7.0\]"),
         ({"kind": ["rain"]}, r"masking, Gaussian, salt and pepper; got \['rain'\]"),
-        ({"image": 0}, "image has the values"),
+        ({"image": 0}, "image must be a whole number, 1 or more; got 0"),
+        ({"image": []}, r"image has the values 0, 1.*got \[\]"),
         ({"level": 21, "noise": 30}, "5000 settings at most; got 18900: 10 of image, 3 of kind, 21 of level, 30 of"),
     ],
 )

@@ -21,7 +21,7 @@ from PIL import Image
 from torch import nn
 
 from aetutor import doors
-from aetutor.checkpoint import check_place
+from aetutor.checkpoint import check_place, write_whole
 from aetutor.networks import ACTIVATIONS
 from aetutor.widgets.base import CHART_WIDTH, Explorer, png
 from aetutor.widgets.controls import Redraw, Thumbnails
@@ -52,7 +52,7 @@ def freeze(explorer: Explorer, path: str | Path, title: str = "", **grid: int | 
         raise TypeError(
             f"freeze takes an explorer, such as LatentExplorer(model, x, y); got {doors.kind_of(explorer)}."
         )
-    check_place(path)
+    check_place(path, "path")
     parts = {
         "title": escape(title or type(explorer).__name__),
         "style": style(),
@@ -62,7 +62,7 @@ def freeze(explorer: Explorer, path: str | Path, title: str = "", **grid: int | 
     page = (PAGE / "page.html").read_text(encoding="utf-8")
     for name, text in parts.items():
         page = page.replace(f"[[{name}]]", text)
-    Path(path).write_text(page, encoding="utf-8")
+    write_whole(path, lambda file: file.write(page.encode()))
     return Path(path)
 
 
@@ -150,10 +150,11 @@ def choices_of(name: str, control: ipywidgets.Widget, wanted: int | Iterable | N
     else:
         return []
     if wanted is None or isinstance(wanted, Integral):
-        values = thinned(every, most if wanted is None else wanted, control)
+        values = thinned(every, most if wanted is None else doors.whole_number(name, wanted), control)
     else:
         values = list(wanted)
-    if strange := [value for value in values if value not in every] or not values:
+    strange = [value for value in values if value not in every]
+    if strange or not values:
         raise ValueError(f"{name} has the values {', '.join(map(str, every))}; got {strange}: choose among them.")
     nearest = min(range(len(values)), key=lambda place: _apart(values[place], control.value))
     return [Choice(value, *_called(control, value), chosen=place == nearest) for place, value in enumerate(values)]
@@ -163,7 +164,7 @@ def thinned(every, most, control):
     """At most `most` values: of a slider evenly spread, of anything else the first."""
     if len(every) <= most or not isinstance(control, ipywidgets.FloatSlider):
         return list(every[:most])
-    return [every[round(place * (len(every) - 1) / (most - 1))] for place in range(most)]
+    return [every[round(place * (len(every) - 1) / max(1, most - 1))] for place in range(most)]
 
 
 def _apart(value, other):
