@@ -196,8 +196,11 @@ def failures(runs: Iterable[Run]) -> Iterator[str]:
 
 
 def run_again(kernel: Session, notebook: NotebookNode, runs: list[Run]) -> Iterator[str]:
-    """What goes wrong when the cheap cells run again: all of them in order, then section by section, the last first."""
-    cheap = {run.cell: run for run in runs if run.cheap}
+    """What goes wrong when the cheap cells run again: all of them in order, then section by section, the last first.
+
+    The first cell is left out: it defines the functions that remember trained models, and all would be trained anew.
+    """
+    cheap = {run.cell: run for run in runs[1:] if run.cheap}
     section = sections(notebook)
     for order, cells in (
         ("in order", sorted(cheap)),
@@ -208,6 +211,14 @@ def run_again(kernel: Session, notebook: NotebookNode, runs: list[Run]) -> Itera
                 yield f"run again {order}, cell {now.cell} ends in {now.error}"
             elif now.text != cheap[now.cell].text:
                 yield f"run again {order}, cell {now.cell} prints {difference(cheap[now.cell].text, now.text)}"
+
+
+def not_the_same(first: Iterable[Run], second: Iterable[Run]) -> Iterator[str]:
+    """The cells that print something else to a reader who starts at "Second sitting"."""
+    before = {run.cell: run.text for run in first}
+    for now in second:
+        if now.text != before[now.cell]:
+            yield f"cell {now.cell} prints {difference(before[now.cell], now.text)} in the second sitting"
 
 
 def difference(before: str, after: str) -> str:

@@ -378,7 +378,7 @@ def another_class(names, network, inputs):
 def discriminant(names, half, inverse):
     """p(y|x) of the linear model, with another factor than ½ or another inverse."""
     m = names["m"]
-    logits = names["grey"][:5] @ inverse @ m.T - half * (m @ inverse * m).sum(1) + names["log_py"].cpu().double()
+    logits = names["grey"][:2] @ inverse @ m.T - half * (m @ inverse * m).sum(1) + names["log_py"].cpu().double()
     return logits.softmax(1)
 
 

@@ -73,6 +73,12 @@ def test_level_0_returns_the_image(corrupt):
     assert torch.equal(corrupt(images(5), 0.0), images(5))
 
 
+@pytest.mark.parametrize("corrupt", [mask, salt_and_pepper])
+def test_level_0_changes_nothing_even_where_the_draw_is_exactly_0(corrupt, monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda *shape, **settings: torch.zeros(*shape))
+    assert torch.equal(corrupt(images(5).float(), 0.0), images(5).float())
+
+
 def test_level_1_is_what_the_docstrings_say():
     x = images(1000)
     assert not mask(x, 1.0, generator()).any()

@@ -445,6 +445,7 @@ OF_IMAGES = {
     "log_likelihoods": lambda model, x, y=None: log_likelihoods(
         model, x, x.new_zeros(3, 2), None if y is None else y[:3]
     ),
+    "log_joint": lambda model, x, y=None: log_joint(model, x, x.new_zeros(3, 2), y),
 }
 of_every_kind = pytest.mark.parametrize("of_images", OF_IMAGES.values(), ids=OF_IMAGES)
 

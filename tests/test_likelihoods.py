@@ -525,3 +525,8 @@ def test_the_validation_switch_is_put_back_also_after_an_error():
 def test_numbers_that_are_not_finite_may_come_out_of_a_decoder(family):
     """A diverging model meets the trainer's check, which says what to do, and not torch's check of parameters."""
     assert family(torch.full((2, 1, 2, 2), float("nan"))).log_prob(torch.ones(2, 1, 2, 2)).isnan().all()
+
+
+@pytest.mark.parametrize("family", LIKELIHOODS.values())
+def test_images_are_those_of_mnist_unless_another_shape_is_given(family):
+    assert family().image_shape == (1, 28, 28)

@@ -111,6 +111,14 @@ def test_functions_that_vanish_nowhere_are_refused(monkeypatch):
         log_integrals(lambda z, rows: z.new_zeros(len(rows), len(z)), guess([[0.0, 0.0]] * 2, [[1.0, 1.0]] * 2), 0.01)
 
 
+def test_a_guess_may_reach_to_120_from_the_origin_and_no_further():
+    log_f = gaussians([[0.0, 0.0]], [[1.0, 1.0]], [2.0])
+    found = log_integrals(log_f, guess([[119.25, 0.0]], [[0.1, 0.1]]), 0.01)  # to 119.25 + 7 · 0.1, rounded up
+    torch.testing.assert_close(found.log_integral, torch.tensor([2.0], dtype=torch.float64), rtol=0, atol=1e-6)
+    with pytest.raises(RuntimeError, match=r"A guess reaches 121 from the origin, and a grid would be too large"):
+        log_integrals(log_f, guess([[120.25, 0.0]], [[0.1, 0.1]]), 0.01)
+
+
 def test_a_cliff_that_the_finest_step_cannot_follow_is_refused():
     def disc(z, rows):
         return torch.where(z.norm(dim=1) < 1, 0.0, -1e3).to(z).expand(len(rows), -1)

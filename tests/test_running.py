@@ -11,6 +11,7 @@ from running import (
     difference,
     failures,
     main,
+    not_the_same,
     positions,
     printed,
     record,
@@ -46,6 +47,13 @@ def test_cells_may_run_again_in_any_order_of_the_sections(notebook):
 def test_the_second_sitting_needs_nothing_but_the_first_cell(notebook):
     assert len(notebook.second) > 1, 'there is no code below a heading "Second sitting"'
     assert not list(failures(notebook.second))
+
+
+@pytest.mark.slow
+def test_the_second_sitting_prints_the_same_by_itself(notebook):
+    """Models are trained again there, at other places: that must not change the random numbers of the cell that asks."""
+    problems = list(not_the_same(notebook.runs, notebook.second))
+    assert not problems, "\n".join(problems)
 
 
 @pytest.mark.slow

@@ -309,6 +309,23 @@ def test_some_entries_may_be_zero(capsys):
     assert "✓" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("sides", "tolerance", "said"),
+    [
+        (
+            [0.5, 10.0],
+            {"standard_errors": [0.25, 0.25]},
+            "for entry 0 of 2 a tolerance of 1 is no smaller than .* 0.5:",
+        ),
+        ([1.0, 50.0], {"atol": 100.0}, "'1.1'\\): a tolerance of 100 is no smaller than the larger side, 50:"),
+        (1.0, {"standard_errors": 0.5}, "'1.1'\\): a tolerance of 2 is no smaller than the larger side, 1:"),
+    ],
+)
+def test_the_refusal_of_a_wide_tolerance_names_the_entry_that_it_is_about(sides, tolerance, said):
+    with pytest.raises(ValueError, match=said):
+        verify("1.1", sides, sides, **tolerance)
+
+
 def test_the_refusal_of_a_wide_tolerance_tells_the_truth():
     with pytest.raises(ValueError) as caught:
         verify("1.1", [1.0, 10.0], [1.0, 10.0], standard_errors=[0.5, 5.0])
