@@ -18,6 +18,19 @@ from aetutor.widgets import (
 )
 
 LABELS = torch.arange(12) % 10
+SEVEN = [(0.25, 0.25), (0.75, 0.25), (0.45, 0.85)]  # a drawing, in shares of the canvas' sides
+
+
+def draw(page, canvas, points=SEVEN):
+    """Draw through the points on a pad in a browser's page, with the mouse button down."""
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    places = [(box["x"] + right * box["width"], box["y"] + down * box["height"]) for right, down in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=8)
+    page.mouse.up()
 
 
 def digits(count=12):

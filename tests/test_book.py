@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import build
 import pytest
+from explorers import draw
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 from running import NOTEBOOKS, read
@@ -18,7 +19,6 @@ CHAPTERS = [path.stem for path in sorted(NOTEBOOKS.glob("0*.ipynb"))]
 PAGES = ["index", *CHAPTERS, "glossary", "reference", "genindex", "search"]
 WIDTHS = {"phone": 390, "desk": 1400}
 MEGABYTES = 6  # a page, with what it loads; some 5 are asked for
-DIGIT = [(0.25, 0.25), (0.75, 0.25), (0.45, 0.85)]
 
 
 # --- from a notebook to a chapter ------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def test_every_explorer_of_the_notebook_is_in_the_page_and_each_of_its_controls_
     assert sections.evaluate_all("found => found.map(section => section.dataset.kind)") == expected and expected
     for section in sections.all():
         if section.locator("canvas").count():
-            draw(page, section)
+            draw_in(page, section)
         for control in section.locator("[data-control]:not(.drawing):not([hidden])").all():
             before = pictures(section)
             if control.locator("input[type=range]").count():
@@ -234,16 +234,8 @@ def pictures(section):
     return section.locator(".frame img").evaluate_all("images => images.map(image => image.src)")
 
 
-def draw(page, section):
-    canvas = section.locator("canvas")
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    places = [(box["x"] + right * box["width"], box["y"] + down * box["height"]) for right, down in DIGIT]
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=8)
-    page.mouse.up()
+def draw_in(page, section):
+    draw(page, section.locator("canvas"))
     page.wait_for_timeout(200)
 
 
@@ -251,15 +243,15 @@ def draw(page, section):
 def test_a_seven_drawn_in_the_pages_is_taken_for_what_it_is(opened):
     page = opened("04_cvae")
     pad = page.locator("[data-kind=StylePad]")
-    draw(page, pad)
+    draw_in(page, pad)
     assert pad.locator("output").first.inner_text() == "taken for a 7"
     page = opened("03_vae", 390)
     pad = page.locator("[data-kind=PosteriorPad]")
-    draw(page, pad)
+    draw_in(page, pad)
     assert re.match(r"nearest: a [79], 0\.\d\d away", pad.locator("output").nth(2).inner_text())
     page = opened("02_dae")
     pad = page.locator("[data-kind=DrawPad]")
-    draw(page, pad)
+    draw_in(page, pad)
     noisy, restored = (float(pad.locator("output").nth(i).inner_text().split()[0]) for i in (2, 3))
     assert restored > noisy
 

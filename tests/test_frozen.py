@@ -10,7 +10,7 @@ import statistics
 import numpy as np
 import pytest
 import torch
-from explorers import FROZEN, PADS, make
+from explorers import FROZEN, PADS, SEVEN, draw, make
 from PIL import Image
 
 import aetutor
@@ -19,8 +19,6 @@ from aetutor.drawing import as_mnist
 from aetutor.models import CVAE, VAE
 from aetutor.networks import mlp
 from aetutor.widgets import DrawPad, StylePad, frozen, png
-
-SEVEN = [(0.25, 0.25), (0.75, 0.25), (0.45, 0.85)]
 
 
 def pixels(data):
@@ -310,13 +308,7 @@ def test_the_picture_follows_within_a_frame(name, opened, capsys):
 def stroke(page, points):
     """Draw through the points, shares of the drawing area's sides; returns what the page has of it, as bytes."""
     canvas = page.locator("canvas.aetutor-drawpad")
-    box = canvas.bounding_box()
-    places = [(box["x"] + right * box["width"], box["y"] + down * box["height"]) for right, down in points]
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=8)
-    page.mouse.up()
+    draw(page, canvas, points)
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     return bytes(
         canvas.evaluate(

@@ -51,7 +51,7 @@ def test_the_second_sitting_needs_nothing_but_the_first_cell(notebook):
 
 @pytest.mark.slow
 def test_the_second_sitting_prints_the_same_by_itself(notebook):
-    """Models are trained again there, at other places: that must not change the random numbers of the cell that asks."""
+    """Models are trained again there, at other places: the random numbers of the cell that asks must be the same."""
     problems = list(not_the_same(notebook.runs, notebook.second))
     assert not problems, "\n".join(problems)
 

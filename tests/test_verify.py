@@ -315,7 +315,7 @@ def test_some_entries_may_be_zero(capsys):
         (
             [0.5, 10.0],
             {"standard_errors": [0.25, 0.25]},
-            "for entry 0 of 2 a tolerance of 1 is no smaller than .* 0.5:",
+            "entry 0 of 2 a tolerance of 1 is no smaller than .* 0.5:",
         ),
         ([1.0, 50.0], {"atol": 100.0}, "'1.1'\\): a tolerance of 100 is no smaller than the larger side, 50:"),
         (1.0, {"standard_errors": 0.5}, "'1.1'\\): a tolerance of 2 is no smaller than the larger side, 1:"),

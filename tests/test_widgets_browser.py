@@ -23,6 +23,7 @@ from typing import NamedTuple
 import nbformat
 import numpy as np
 import pytest
+from explorers import SEVEN, draw
 from PIL import Image
 
 pytestmark = pytest.mark.slow
@@ -315,18 +316,9 @@ def at_rest(page):
 
 
 def stroke(page, canvas, points):
-    """Draw through the points, given as shares of the canvas' sides, with the mouse button down."""
-    box = canvas.bounding_box()
-    places = [(box["x"] + right * box["width"], box["y"] + down * box["height"]) for right, down in points]
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=8)
-    page.mouse.up()
+    """Draw through the points, and wait until the pictures rest."""
+    draw(page, canvas, points)
     at_rest(page)
-
-
-SEVEN = [(0.25, 0.25), (0.75, 0.25), (0.45, 0.85)]
 
 
 def wake(page, area):
