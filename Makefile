@@ -14,7 +14,7 @@ RUN_NOTEBOOK := $(PY) -m nbconvert --to notebook --execute --inplace --ExecutePr
 export GOMP_SPINCOUNT ?= 1000
 
 # Tests run in processes side by side, each with one thread: two threads do not do twice the work of one
-PARALLEL = OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses=4 --dist loadfile
+PARALLEL = OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses=4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help lab test check test-oldest seeds mutation notebooks book handout lint benchmark
 
@@ -33,7 +33,7 @@ lab: $(VENV)/ready  ## open the course in JupyterLab
 
 test: $(VENV)/ready-dev $(VENV)/math/ready  ## run every test, the notebooks included
 	@echo "Running the tests and every notebook, cell by cell (some minutes)."
-	@$(PARALLEL) $(ARGS)
+	@$(PARALLEL) --durations=25 $(ARGS)
 
 check: lint  ## lint, types and the fast tests: two minutes
 	@echo "Running the fast tests; make test runs all of them, and the notebooks."

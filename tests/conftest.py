@@ -10,6 +10,12 @@ from filelock import FileLock
 from running import NOTEBOOKS, Record, read, record
 
 matplotlib.use("Agg")
+LONGEST = [
+    "test_widgets_browser.py",
+    "test_running.py",
+    "test_book.py",
+    *sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")),
+]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = [
     "--no-sandbox",
@@ -18,6 +24,12 @@ ARGUMENTS = [
     "--no-first-run",
     "--disable-background-networking",
 ]
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first: of the processes side by side, none shall begin one when the others are done."""
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 
 @pytest.fixture(scope="session")
