@@ -10,12 +10,7 @@ from filelock import FileLock
 from running import NOTEBOOKS, Record, read, record
 
 matplotlib.use("Agg")
-LONGEST = [
-    "test_widgets_browser.py",
-    "test_running.py",
-    "test_book.py",
-    *sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")),
-]
+LONGEST = ["test_widgets_browser.py", "test_running.py", *sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = [
     "--no-sandbox",
@@ -27,7 +22,10 @@ ARGUMENTS = [
 
 
 def pytest_collection_modifyitems(items):
-    """The longest files first: of the processes side by side, none shall begin one when the others are done."""
+    """The longest files first: of the processes side by side, none shall begin one when the others are done.
+
+    test_book is not among them: it needs the runs of test_running, and would wait for them.
+    """
     rank = {name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
