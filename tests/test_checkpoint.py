@@ -203,10 +203,12 @@ def test_random_bytes_after_an_archives_beginning_are_refused(tmp_path, count):
 
 
 @pytest.mark.parametrize("write", [checkpoint.check_place, lambda path: checkpoint.save(STATE, path)])
-def test_a_device_is_refused_and_never_replaced(write):
-    with pytest.raises(ValueError, match="/dev/null is a device: give the path of a file"):
-        write("/dev/null")
-    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+def test_a_device_is_refused_and_never_replaced(write, tmp_path):
+    """A pipe stands for it: under a mutant that replaces what it is given, /dev/null would be gone."""
+    os.mkfifo(tmp_path / "run.pt")
+    with pytest.raises(ValueError, match=r"run\.pt is a device: give the path of a file"):
+        write(tmp_path / "run.pt")
+    assert stat.S_ISFIFO(os.stat(tmp_path / "run.pt").st_mode)
 
 
 def test_a_place_that_can_be_written_is_left_as_it_is(tmp_path):
