@@ -318,7 +318,7 @@ def test_some_entries_may_be_zero(capsys):
             "entry 0 of 2 a tolerance of 1 is no smaller than .* 0.5:",
         ),
         ([1.0, 50.0], {"atol": 100.0}, "'1.1'\\): a tolerance of 100 is no smaller than the larger side, 50:"),
-        (1.0, {"standard_errors": 0.5}, "'1.1'\\): a tolerance of 2 is no smaller than the larger side, 1:"),
+        ([1.0], {"standard_errors": [0.5]}, "'1.1'\\): a tolerance of 2 is no smaller than the larger side, 1:"),
     ],
 )
 def test_the_refusal_of_a_wide_tolerance_names_the_entry_that_it_is_about(sides, tolerance, said):
