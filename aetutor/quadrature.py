@@ -2,7 +2,7 @@
 
 What is integrated is handed in: `log_f(z, rows)` gives log f_n(z) in nats, for points z `(G, 2)` and integrals n in
 `rows` `(R,)`, as `(R, G)`; with it goes a Gaussian guess q_n of where each f_n is. Nothing here knows a model.
-The plane is cut into square blocks of 16 × 16 points; `widen` makes the square large enough, `refine` cuts the blocks
+The plane is cut into square blocks of 8 × 8 points; `widen` makes the square large enough, `refine` cuts the blocks
 that matter into four until nothing moves. All sums are kept as logarithms, block by block.
 """
 
@@ -13,8 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-SIDE = 2.0  # of a block at first
-POINTS = 16  # along each side of a block
+SIDE = 1.0  # of a block at first
+POINTS = 8  # along each side of a block
+TOGETHER = 16  # blocks whose points are evaluated in one call
 EDGE = 25.0  # nats below the heaviest block at which f counts as vanished
 WIDEST = 60.0  # half a side of the square at which the widening gives up
 FINEST = 1 / 512  # step at which the refinement gives up
@@ -118,7 +119,7 @@ def widen(log_f: LogFunction, guess: Guess) -> Iterator[tuple[Grid, Sums]]:
                 f"The integrand has not vanished {half:g} from the origin for {int(reaches_out.sum())} of them: use "
                 "importance sampling."
             )
-        radius[grid.rows[reaches_out]] += 2 * SIDE
+        radius[grid.rows[reaches_out]] += 4 * SIDE
         waiting[grid.rows[~reaches_out]] = False
         yield grid.of(~reaches_out), sums.of(~reaches_out)
 
@@ -193,13 +194,14 @@ def block_sums(log_f: LogFunction, guess: Guess, grid: Grid) -> Sums:
     inside = torch.cartesian_prod(axis, axis)  # the points of a block, from its corner
     nothing = guess.mu.new_full(grid.needed.shape, -torch.inf)
     sums = Sums(nothing, nothing.clone(), torch.zeros_like(nothing))
-    for block, corner in enumerate(grid.corners):
-        places = grid.needed[:, block].nonzero()[:, 0]
-        z, rows = corner + inside, grid.rows[places]
-        f, q = log_f(z, rows), guess.log_density(z, rows)
-        sums.log_f[places, block] = f.logsumexp(1)
-        sums.log_q[places, block] = q.logsumexp(1)
-        sums.ratio[places, block] = (q.softmax(1) * (f - q)).sum(1)
+    for blocks in torch.arange(len(grid.corners), device=grid.corners.device).split(TOGETHER):
+        needed = grid.needed[:, blocks]  # (R, b)
+        places = needed.any(1).nonzero()[:, 0]
+        z, rows = (grid.corners[blocks, None] + inside).flatten(0, 1), grid.rows[places]
+        f, q = (values.unflatten(1, (len(blocks), -1)) for values in (log_f(z, rows), guess.log_density(z, rows)))
+        found = Sums(f.logsumexp(2), q.logsumexp(2), (q.softmax(2) * (f - q)).sum(2))
+        for part, value in zip(sums, found, strict=True):
+            part[places[:, None], blocks] = torch.where(needed[places], value, part[places[:, None], blocks])
     return sums
 
 

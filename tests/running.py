@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
+from jupyter_client import BlockingKernelClient
+from jupyter_client.manager import run_kernel
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell
+from nbformat.v4 import output_from_msg
 from slips import Check
 
 sys.path.append(str(Path(__file__).parents[1] / "book"))
@@ -26,6 +27,7 @@ TESTS = Path(__file__).parent
 NOTEBOOKS = TESTS.parent / "notebooks"
 REWRITTEN = ["01_ae.ipynb", "02_dae.ipynb", "03_vae.ipynb", "04_cvae.ipynb"]
 
+TIMEOUT = 600  # seconds for a cell
 CHEAP = 2.0  # seconds: a cell that took less is run again
 SHIFTS = (100, 200, 300)
 SEED = re.compile(r"(\bmanual_seed\(|\bseed=)(\d+)")
@@ -106,25 +108,41 @@ def run_of(cell: int, seconds: float, outputs: list[NotebookNode]) -> Run:
     return Run(cell, seconds, printed(outputs), tuple(alts), bar, errors[0] if errors else "")
 
 
-class Session:
-    """A kernel that runs the cells of a notebook; made by `session`."""
+OUTPUTS = {"stream", "display_data", "execute_result", "error"}  # the messages that a notebook keeps
 
-    def __init__(self, client: NotebookClient):
-        self.client = client
+
+class Session:
+    """A kernel that runs the cells of a notebook, each in at most `TIMEOUT` seconds; `executed` has their outputs.
+
+    Made by `session` or `attached`.
+    """
+
+    def __init__(self, notebook: NotebookNode, client: BlockingKernelClient):
+        self.executed, self.client = copy.deepcopy(notebook), client
+
+    def execute(self, code: str) -> list[NotebookNode]:
+        """Run code, which leaves no trace in the history, and return its outputs."""
+        outputs = []
+
+        def keep(message):
+            if message["msg_type"] in OUTPUTS:
+                outputs.append(output_from_msg(message))
+
+        self.client.execute_interactive(code, store_history=False, allow_stdin=False, output_hook=keep, timeout=TIMEOUT)
+        return outputs
 
     def run(self, cells: Iterable[int]) -> list[Run]:
         """Run the code cells at these positions, in this order; after an error it goes on with the next."""
         runs = []
         for i in cells:
-            cell, started = self.client.nb.cells[i], time.perf_counter()
-            self.client.execute_cell(cell, i)
+            cell, started = self.executed.cells[i], time.perf_counter()
+            cell.outputs = self.execute(cell.source)
             runs.append(run_of(i, time.perf_counter() - started, cell.outputs))
         return runs
 
     def hidden(self, code: str) -> str:
         """Run code that is not in the notebook, and return what it prints. Raises RuntimeError if it fails."""
-        self.client.nb.cells.append(new_code_cell(code))
-        run = self.run([len(self.client.nb.cells) - 1])[0]
+        run = run_of(-1, 0, self.execute(code))
         if run.error:
             raise RuntimeError(run.error)
         return run.text
@@ -143,11 +161,23 @@ class Session:
 
 
 @contextmanager
-def session(notebook: NotebookNode, timeout: float = 600) -> Iterator[Session]:
-    """A fresh kernel for a copy of the notebook; a cell may take `timeout` seconds."""
-    client = NotebookClient(copy.deepcopy(notebook), kernel_name="python3", timeout=timeout, allow_errors=True)
-    with client.setup_kernel():
-        yield Session(client)
+def session(notebook: NotebookNode) -> Iterator[Session]:
+    """A fresh kernel for a notebook."""
+    with run_kernel(kernel_name="python3") as client:
+        yield Session(notebook, client)
+
+
+@contextmanager
+def attached(notebook: NotebookNode, connection: Path) -> Iterator[Session]:
+    """The kernel of a notebook that is open elsewhere, by its connection file."""
+    client = BlockingKernelClient(connection_file=str(connection))
+    client.load_connection_file()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        yield Session(notebook, client)
+    finally:
+        client.stop_channels()
 
 
 # --- all that the tests ask of a notebook, in one kernel -------------------------------------------------------------
@@ -156,7 +186,7 @@ def session(notebook: NotebookNode, timeout: float = 600) -> Iterator[Session]:
 @dataclass(frozen=True)
 class Record:
     """One notebook: as it is after its first run, that run, its checks, what went wrong when cells ran again, and its
-    second sitting."""
+    second sitting. In `executed` the explorers are HTML, as the book needs them."""
 
     chapter: str
     executed: NotebookNode
@@ -167,24 +197,30 @@ class Record:
 
 
 def record(notebook: NotebookNode, chapter: str) -> Record:
-    """Run a notebook's cells, run the cheap ones again, then its second sitting in an empty namespace.
-
-    In the first run the explorers are shown as HTML, as the book needs them.
-    """
+    """Run a notebook's cells in a fresh kernel, and all that `go_on` runs."""
     with session(notebook) as kernel:
         kernel.watch()
-        runs = []
-        for i in positions(notebook):
-            if build.has_explorer(notebook.cells[i]):
-                kernel.hidden(build.show_frozen(notebook.cells[i]))
-            runs += kernel.run([i])
-        kernel.hidden(build.SHOW_LIVE)
-        executed = copy.deepcopy(kernel.client.nb)
-        executed.cells = executed.cells[: len(notebook.cells)]
-        checks = [Check(**check) for check in kernel.checks()]
-        again = list(run_again(kernel, notebook, runs))
-        kernel.forget()
-        return Record(chapter, executed, runs, checks, again, kernel.run(second_sitting(notebook)))
+        runs = kernel.run(positions(notebook))
+        return go_on(kernel, kernel.executed, runs, chapter)
+
+
+def go_on(kernel: Session, executed: NotebookNode, runs: list[Run], chapter: str) -> Record:
+    """After a first run, watched: show the explorers as HTML, run the cheap cells again, and, in an empty namespace,
+    the second sitting."""
+    checks = [Check(**check) for check in kernel.checks()]
+    executed = with_frozen_explorers(kernel, copy.deepcopy(executed))
+    again = list(run_again(kernel, executed, runs))
+    kernel.forget()
+    return Record(chapter, executed, runs, checks, again, kernel.run(second_sitting(executed)))
+
+
+def with_frozen_explorers(kernel: Session, executed: NotebookNode) -> NotebookNode:
+    """The notebook with each explorer shown as HTML: its cell is run again."""
+    for i in filter(lambda i: build.has_explorer(executed.cells[i]), positions(executed)):
+        kernel.hidden(build.show_frozen(executed.cells[i]))
+        executed.cells[i].outputs = kernel.execute(executed.cells[i].source)
+    kernel.hidden(build.SHOW_LIVE)
+    return executed
 
 
 # --- what the runs must show -----------------------------------------------------------------------------------------

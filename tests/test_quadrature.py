@@ -8,7 +8,7 @@ import torch
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from aetutor import quadrature
-from aetutor.quadrature import Guess, at_edge, block_sums, log_integrals, square, totals, widen
+from aetutor.quadrature import SIDE, TOGETHER, Guess, at_edge, block_sums, log_integrals, square, totals, widen
 
 
 def guess(mu, sigma):
@@ -94,7 +94,7 @@ def test_the_edge_is_the_outermost_blocks_and_no_others():
         sums = block_sums(gaussians([[0.0, 0.0]], [[0.1, 0.1]], [0.0]), q, grid)
         sums.log_f[:] = -100.0
         sums.log_f[0, block] = 0.0
-        outermost = -6.0 in corner or 4.0 in corner
+        outermost = -6.0 in corner or 6.0 - SIDE in corner
         assert at_edge(sums, grid, 6.0).item() == outermost, corner
 
 
@@ -185,17 +185,18 @@ def test_single_precision_is_kept():
     torch.testing.assert_close(found.log_integral, torch.tensor(LOG_MASS), rtol=0, atol=1e-3)
 
 
-def test_only_the_functions_that_need_a_block_are_asked_for_it():
-    asked = []
-    inner = gaussians([[-3.0, -3.0], [3.0, 3.0]], [[0.1, 0.1]] * 2, [0.0, 0.0])
-
-    def log_f(z, rows):
-        asked.append((z.mean(0).tolist(), rows.tolist()))
-        return inner(z, rows)
-
-    log_integrals(log_f, guess([[-3.0, -3.0], [3.0, 3.0]], [[0.1, 0.1]] * 2), 0.01)
-    refined = asked[36:]  # after the first grid of 6 × 6 blocks
-    assert refined and all(rows == ([0] if centre[0] < 0 else [1]) for centre, rows in refined)
+def test_only_the_functions_that_need_a_block_are_asked_for_it_and_get_its_sums():
+    q, log_f, asked = guess([[0.0, 0.0]] * 2, [[1.0, 1.0]] * 2), gaussians(MU, SIGMA, LOG_MASS), []
+    grid = square(6.0, torch.tensor([0, 1]), q)
+    first = torch.arange(len(grid.corners)) < 4 * TOGETHER
+    halves = grid._replace(needed=torch.stack([first, ~first]))
+    block_sums(lambda z, rows: asked.append(rows.tolist()) or log_f(z, rows), q, halves)
+    assert asked == 4 * [[0]] + (len(grid.corners) // TOGETHER - 4) * [[1]]
+    some = torch.rand(grid.needed.shape, generator=torch.Generator().manual_seed(0)) < 0.3
+    for needed in (halves.needed, some):
+        sums, whole = (block_sums(log_f, q, grid._replace(needed=mask)) for mask in (needed, grid.needed))
+        for found, all_of_it, nothing in zip(sums, whole, (-torch.inf, -torch.inf, 0.0), strict=True):
+            torch.testing.assert_close(found, torch.where(needed, all_of_it, nothing), rtol=0, atol=0)
 
 
 def test_a_grids_points_are_the_midpoints_of_cells_that_fill_it():

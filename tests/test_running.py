@@ -1,13 +1,13 @@
 """The notebooks run: cells in any order, the second sitting by itself, and checks that see the classic slips.
 
-Each notebook is run once more than by nbval, in one kernel, and all that the tests ask is read off that run.
+Each notebook is run once more than by nbval, in one kernel, by the browser where there is one (conftest.py), and all
+that the tests ask is read off that run.
 """
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from running import (
-    REWRITTEN,
     difference,
     failures,
     main,
@@ -26,11 +26,6 @@ RESTORES = 90  # seconds for any cell of the second sitting; about 30 on a quiet
 
 
 # --- the notebooks ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module", params=REWRITTEN)
-def notebook(request, recorded):
-    return recorded(request.param)
 
 
 @pytest.mark.slow

@@ -8,124 +8,18 @@ import base64
 import io
 import itertools
 import json
-import os
 import re
-import shutil
-import signal
-import socket
 import statistics
-import subprocess
-import sys
-import time
-from pathlib import Path
 from typing import NamedTuple
 
-import nbformat
 import numpy as np
 import pytest
 from explorers import SEVEN, draw
+from lab import IDLE, KERNEL, cells, show
 from PIL import Image
 
 pytestmark = pytest.mark.slow
-FOLDER = Path(os.environ.get("BROWSER_NOTEBOOKS", Path(__file__).parent.parent / "notebooks"))
-NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))  # of another folder for a quick look at a widget in a notebook of one's own
-TOKEN = "a-token-of-this-test"
 STEPS = 10  # how often the slider is moved for the median of the times
-NOTEBOOK = "window.jupyterapp.shell.currentWidget"
-IDLE = f"{NOTEBOOK}?.context?.sessionContext?.session?.kernel?.status === 'idle'"
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """The address of a JupyterLab of our own: nothing of the user's is read or written."""
-    folder = tmp_path_factory.mktemp("lab")
-    for name in ("config", "data", "runtime", "ipython", "settings", "workspaces", "app"):
-        (folder / name).mkdir()
-    settings = {
-        "@jupyterlab/notebook-extension:tracker": {"windowingMode": "defer"},
-        "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
-        "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
-    }
-    (folder / "app" / "overrides.json").write_text(json.dumps(settings))
-    config = {
-        "LabApp": {
-            "expose_app_in_browser": True,
-            "news_url": None,
-            "app_settings_dir": str(folder / "app"),
-            "user_settings_dir": str(folder / "settings"),
-            "workspaces_dir": str(folder / "workspaces"),
-        }
-    }
-    (folder / "config" / "jupyter_lab_config.json").write_text(json.dumps(config))
-    shutil.copytree(FOLDER, folder / "notebooks", ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {
-        "JUPYTER_CONFIG_DIR": str(folder / "config"),
-        "JUPYTER_DATA_DIR": str(folder / "data"),
-        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
-        "IPYTHONDIR": str(folder / "ipython"),
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "jupyterlab",
-        "--no-browser",
-        f"--port={port}",
-        "--ServerApp.port_retries=0",
-        f"--IdentityProvider.token={TOKEN}",
-        f"--ServerApp.root_dir={folder / 'notebooks'}",
-        "--allow-root",
-    ]
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
-    try:
-        wait_for_port(server, port, folder / "log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
-
-
-def wait_for_port(server, port, log, seconds=90):
-    for _ in range(2 * seconds):
-        assert server.poll() is None, f"JupyterLab ended: {log.read_text()[-2000:]}"
-        try:
-            return socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.5)
-    raise TimeoutError(f"JupyterLab did not start in {seconds} s: {log.read_text()[-2000:]}")
-
-
-@pytest.fixture(scope="module", params=NOTEBOOKS, ids=lambda path: path.name)
-def ran(request, browser, lab):
-    """(page, notebook): the notebook open in the browser after Run All, and what was wrong with the page on the way."""
-    page = browser.new_page(viewport={"width": 1300, "height": 1000})
-    page.wrong = []
-    page.on("pageerror", lambda error: page.wrong.append(str(error)))
-    page.goto(f"{lab}/lab/tree/{request.param.name}?reset&token={TOKEN}")
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=120_000)
-    page.wait_for_function(IDLE, timeout=120_000)
-    page.evaluate("window.finished = window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => true)")
-    page.wait_for_function("window.finished", timeout=900_000)
-    page.wait_for_function(IDLE, timeout=120_000)
-    yield page, nbformat.read(request.param, as_version=4)
-    page.close()
-
-
-def cells(page):
-    """Each cell as the browser's model has it: type, source, executionCount, outputs."""
-    return page.evaluate(f"{NOTEBOOK}.content.widgets.map(w => w.model.toJSON())")
-
-
-def show(page, index):
-    """Scroll a cell into view."""
-    page.evaluate(
-        f"async () => {{ const nb = {NOTEBOOK}.content; nb.activeCellIndex = {index};"
-        f" await nb.scrollToItem({index}, 'start'); }}"
-    )
-    page.wait_for_timeout(300)
 
 
 def ask_kernel(page, code):
@@ -133,8 +27,7 @@ def ask_kernel(page, code):
     return page.evaluate(
         f"""async code => {{
         let text = '';
-        const kernel = {NOTEBOOK}.context.sessionContext.session.kernel;
-        const future = kernel.requestExecute({{code, store_history: false}});
+        const future = {KERNEL}.requestExecute({{code, store_history: false}});
         future.onIOPub = message => {{ text += message.content.text ?? message.content.evalue ?? ''; }};
         await future.done;
         return text;
@@ -178,7 +71,7 @@ def milliseconds_to_paint(page, area, move, event="keydown"):
 
 
 def test_every_cell_ran_without_an_error(ran):
-    page, notebook = ran
+    page, notebook, _ = ran
     code = [cell for cell in cells(page) if cell["cell_type"] == "code"]
     assert len(code) == sum(cell.cell_type == "code" for cell in notebook.cells)
     assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
@@ -186,11 +79,11 @@ def test_every_cell_ran_without_an_error(ran):
 
 
 def test_the_page_has_no_error(ran):
-    assert ran[0].wrong == []
+    assert ran.page.wrong == []
 
 
 def test_every_formula_is_typeset(ran):
-    page, notebook = ran
+    page, notebook, _ = ran
     for index in range(0, len(notebook.cells), 5):  # so that every cell has been on the screen
         show(page, index)
     assert page.locator("mjx-container").count() > 20
@@ -213,7 +106,7 @@ def explorers(notebook):
 
 
 def test_every_notebook_has_a_widget(ran):
-    assert explorers(ran[1])
+    assert explorers(ran.notebook)
 
 
 def pads(notebook):
@@ -341,7 +234,7 @@ def focused(page):
 
 
 def test_each_slider_moved_by_keyboard_changes_the_pictures_to_the_right_ones(ran):
-    page, notebook = ran
+    page, notebook, _ = ran
     for index, _ in explorers(notebook):
         area, explorer = area_of(page, index)
         wake(page, area)
@@ -354,7 +247,7 @@ def test_each_slider_moved_by_keyboard_changes_the_pictures_to_the_right_ones(ra
 
 @pytest.mark.parametrize("key", ["Enter", "Space"])
 def test_each_row_of_buttons_is_walked_by_tab_and_pressed_by_a_key(ran, key):
-    page, notebook = ran
+    page, notebook, _ = ran
     for index, _ in explorers(notebook):
         area, explorer = area_of(page, index)
         wake(page, area)
@@ -372,7 +265,7 @@ def test_each_row_of_buttons_is_walked_by_tab_and_pressed_by_a_key(ran, key):
 
 
 def test_an_image_is_chosen_by_its_thumbnail_with_mouse_or_keys(ran):
-    page, notebook = ran
+    page, notebook, _ = ran
     for index, _ in explorers(notebook):
         area, explorer = area_of(page, index)
         for place, button in list(enumerate(thumbnails(area)))[3:0:-1]:
@@ -387,7 +280,7 @@ def test_an_image_is_chosen_by_its_thumbnail_with_mouse_or_keys(ran):
 
 
 def test_other_images_come_by_next_ten_or_at_random_and_new_noise_by_a_button(ran):
-    page, notebook = ran
+    page, notebook, _ = ran
     for index, _ in explorers(notebook):
         area, explorer = area_of(page, index)
         wake(page, area)
@@ -401,7 +294,7 @@ def test_other_images_come_by_next_ten_or_at_random_and_new_noise_by_a_button(ra
 
 
 def test_a_stroke_on_a_drawing_pad_is_centred_and_what_the_pad_makes_of_it_is_shown(ran):
-    page, notebook = ran
+    page, notebook, _ = ran
     for index, name in pads(notebook):
         area, explorer = area_of(page, index)
         canvas = area.locator("canvas.aetutor-drawpad")
@@ -440,7 +333,7 @@ def test_a_stroke_on_a_drawing_pad_is_centred_and_what_the_pad_makes_of_it_is_sh
 
 
 def test_a_finger_draws_too(ran):
-    page, notebook = ran
+    page, notebook, _ = ran
     for index, _ in pads(notebook):
         area, explorer = area_of(page, index)
         before = shown(area)
@@ -455,7 +348,7 @@ def test_a_finger_draws_too(ran):
 
 
 def test_the_picture_follows_key_and_click_quickly(ran, capsys):
-    page, notebook = ran
+    page, notebook, _ = ran
     for index, name in explorers(notebook):
         area, _ = area_of(page, index)
         wake(page, area)
