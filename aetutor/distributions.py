@@ -102,10 +102,13 @@ class GaussianPixels(Normal):
 
     def log_prob_table(self, x: Tensor) -> Tensor:
         """log p of all pairs of images `(B, C, H, W)` and this distribution of batch `(G, C, H, W)`: `(B, G)` nats."""
-        # the square opened: T(x) = (x, x²), so that all pairs are two products of matrices; in float64, since the
-        # large parts cancel
+        # the square opened, so that all pairs are products of matrices; in float64, since the large parts cancel
         mean, rows = self.loc.flatten(1).double(), x.flatten(1).double()
-        precision = (self.sigma.double() ** -2).expand(self.loc.shape).flatten(1)  # (G, D)
+        if self.sigma.dim() == 0:  # -‖x - mean‖² / 2 sigma² - D log sigma - D/2 log 2π
+            squares = rows.square().sum(1)[:, None] - 2 * rows @ mean.T + torch.linalg.vector_norm(mean, dim=1).square()
+            sigma = self.sigma.double()
+            return (-squares / (2 * sigma**2) - mean.shape[1] * (sigma.log() + 0.5 * log(2 * pi))).to(x.dtype)
+        precision = self.sigma.double().flatten(1) ** -2  # (G, D)
         constants = (mean.square() * precision / 2 - precision.log() / 2 + 0.5 * log(2 * pi)).sum(1)
         return (rows @ (mean * precision).T - rows.square() @ precision.T / 2 - constants).to(x.dtype)
 
