@@ -164,7 +164,7 @@ def _few_colours(png: io.BytesIO) -> io.BytesIO:
     pixels = np.asarray(picture)
     grey = (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all()
     small = io.BytesIO()
-    (picture.convert("L") if grey else picture.quantize(256, kmeans=1)).save(small, "png", optimize=True)
+    (picture.convert("L") if grey else picture.quantize(256, kmeans=1)).save(small, "png")
     return small
 
 
