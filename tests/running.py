@@ -20,7 +20,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import output_from_msg
 from slips import Check
 
-sys.path.append(str(Path(__file__).parents[1] / "book"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "book"))  # first: there is a package build, too
 import build
 
 TESTS = Path(__file__).parent
