@@ -144,7 +144,7 @@ def test_a_tolerance_that_cannot_be_reached_is_an_error(monkeypatch):
     vae = linear_vae(orthogonal=True)
     with torch.no_grad():
         vae.decoder[0].weight *= 15  # narrow, so that few blocks are refined to the end
-    monkeypatch.setattr(quadrature, "movement", lambda before, after, narrow: torch.ones(len(narrow)))
+    monkeypatch.setattr(quadrature, "movement", lambda before, after, narrow: narrow.double() + 1)
     with pytest.raises(RuntimeError, match=r"not converged to .* nats .*: give a larger tolerance, or use"):
         log_px_quadrature(with_the_exact_posterior(vae), pictures(1))
 
