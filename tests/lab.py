@@ -1,5 +1,6 @@
 """A JupyterLab of our own, and a notebook that is run in it in a real browser."""
 
+import copy
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
-from running import NOTEBOOKS, Record, attached, go_on, positions, read, run_of
+from running import NOTEBOOKS, Record, attached, go_on, read, run_of
 
 # another folder, for a quick look at a widget in a notebook of one's own
 FOLDER = Path(os.environ.get("BROWSER_NOTEBOOKS", NOTEBOOKS))
@@ -133,16 +134,18 @@ def run_all(browser, lab: Lab, path: Path) -> Iterator[Opened]:
 
 def record(opened: Opened, chapter: str) -> Record:
     """What `running.record` gives, from the run in the browser: the same kernel goes on."""
-    executed = nbformat.from_dict({**opened.notebook, "cells": cells(opened.page)})
-    runs = [run_of(i, seconds(executed.cells[i]), executed.cells[i].outputs) for i in positions(executed)]
+    executed, runs = copy.deepcopy(opened.notebook), []
+    for i, shown in enumerate(cells(opened.page)):
+        if shown["cell_type"] == "code":
+            executed.cells[i].outputs = nbformat.from_dict(shown["outputs"])
+            runs.append(run_of(i, seconds(shown["metadata"]["execution"]), executed.cells[i].outputs))
     with attached(opened.notebook, opened.connection) as kernel:
         return go_on(kernel, executed, runs, chapter)
 
 
-def seconds(cell: NotebookNode) -> float:
+def seconds(execution: dict) -> float:
     """How long a cell took, by the times that JupyterLab notes in its metadata."""
-    times = (cell.metadata.execution[name] for name in ("iopub.execute_input", "shell.execute_reply"))
-    begun, ended = map(datetime.fromisoformat, times)
+    begun, ended = (datetime.fromisoformat(execution[name]) for name in ("iopub.execute_input", "shell.execute_reply"))
     return (ended - begun).total_seconds()
 
 
