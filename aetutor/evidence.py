@@ -15,7 +15,7 @@ from aetutor.distributions import validation
 from aetutor.objectives import Model, log_importance_weights, log_prior, posterior
 from aetutor.quadrature import Guess, log_integrals
 
-CODES = 20_000  # decoded at a time: 63 MB for 784 pixels
+CODES = 5_000  # decoded at a time: 16 MB for 784 pixels, which a processor keeps near
 IMAGES, DRAWS = 50, 100  # whose importance weights are computed at a time
 
 
