@@ -42,10 +42,15 @@ def order(item: pytest.Item) -> tuple:
     """The longest first, so that none begins when the other processes are done: the runs in the browser, then nbval,
     each from the last notebook to the first; then the book, which is made of these runs."""
     if notebook := notebook_of(item.nodeid):
-        return 0, -int(notebook[:2]), OF_A_RUN.index(item.path.name)
+        return 0, *from_the_last(notebook), OF_A_RUN.index(item.path.name)
     if item.path.suffix == ".ipynb":
-        return 1, -int(item.path.name[:2]), 0
-    return 2 if item.path.name == "test_book.py" else 3, 0, 0
+        return 1, *from_the_last(item.path.name)
+    return (2,) if item.path.name == "test_book.py" else (3,)
+
+
+def from_the_last(notebook: str) -> tuple[int, str]:
+    """Sorts 04 before 03; notebooks of one's own, without a number, come after them."""
+    return -int(notebook[:2]) if notebook[:2].isdigit() else 0, notebook
 
 
 def pytest_collection_modifyitems(items):
