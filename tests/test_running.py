@@ -6,6 +6,7 @@ that the tests ask is read off that run.
 
 import nbformat
 import pytest
+from lab import seconds
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from running import (
     difference,
@@ -156,6 +157,12 @@ def test_what_is_printed_leaves_out_stderr_and_addresses():
     assert printed(outputs) == "a b\nFigure\n<f at 0x…>\n"
     run = run_of(3, 0.5, outputs)
     assert run.alts == ("a line",) and run.bar and not run.cheap and not run.error
+
+
+def test_jupyterlabs_times_tell_how_long_a_cell_took():
+    """Were they wrong, trainings would count as cheap and run again, or no cell would."""
+    times = {"iopub.execute_input": "2026-01-01T10:59:58.500000Z", "shell.execute_reply": "2026-01-01T11:00:01.250000Z"}
+    assert seconds(times) == 2.75
 
 
 @pytest.mark.parametrize(
