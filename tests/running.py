@@ -58,13 +58,17 @@ def sections(notebook: NotebookNode) -> dict[int, int]:
     return found
 
 
+def set_up(notebook: NotebookNode) -> list[int]:
+    """The code cells tagged "setup": the imports, the data, and the functions that train and remember models."""
+    return [i for i in positions(notebook) if "setup" in notebook.cells[i].metadata.get("tags", [])]
+
+
 def second_sitting(notebook: NotebookNode) -> list[int]:
-    """The code cells of a reader who starts at "Second sitting": the first one, and those below that heading."""
+    """The code cells of a reader who starts at "Second sitting": the set-up, and those below that heading."""
     start = next(
         (i for i, c in enumerate(notebook.cells) if c.cell_type == "markdown" and SECOND_SITTING.search(c.source)), None
     )
-    cells = positions(notebook)
-    return [] if start is None else [cells[0], *(i for i in cells[1:] if i > start)]
+    return [] if start is None else [*set_up(notebook), *(i for i in positions(notebook) if i > start)]
 
 
 def shift_seeds(source: str, by: int) -> str:
@@ -234,9 +238,9 @@ def failures(runs: Iterable[Run]) -> Iterator[str]:
 def run_again(kernel: Session, notebook: NotebookNode, runs: list[Run]) -> Iterator[str]:
     """What goes wrong when the cheap cells run again: all of them in order, then section by section, the last first.
 
-    The first cell is left out: it defines the functions that remember trained models, and all would be trained anew.
+    The set-up is left out: it defines the functions that remember trained models, and all would be trained anew.
     """
-    cheap = {run.cell: run for run in runs[1:] if run.cheap}
+    cheap = {run.cell: run for run in runs if run.cheap and run.cell not in set_up(notebook)}
     section = sections(notebook)
     for order, cells in (
         ("in order", sorted(cheap)),

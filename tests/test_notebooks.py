@@ -21,7 +21,7 @@ import pytest
 import torch
 from IPython.core.inputtransformer2 import TransformerManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from running import NOTEBOOKS, REWRITTEN, SECOND_SITTING, read
+from running import NOTEBOOKS, REWRITTEN, SECOND_SITTING, positions, read, set_up
 
 import aetutor
 from aetutor.exercises.notebook_01 import mnist_eigenvalues
@@ -35,7 +35,7 @@ NUMBER = r"\d+\.\d+"
 GIVEN = {"eigenvalues": mnist_eigenvalues}
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 FOLDED = re.compile(r"<details>\s*<summary>\s*(Hint|Solution).*?</summary>(.*?)</details>", re.DOTALL)
-# a solution that trains a model: it takes up to a minute, and the data of the notebook's first code cell
+# a solution that trains a model: it takes up to a minute, and the data of the notebook's set-up
 TRAINS = re.compile(r"\.backward\(|\bTrainer\(")
 PYTHON_BLOCK = re.compile(r"\n\n```python\n(.*?)\n```\n\n", re.DOTALL)
 
@@ -262,9 +262,9 @@ def imports(notebook):
 
 
 def setup(notebook):
-    """The notebook's first code cell as code, without magics."""
-    nodes = [node for node in tree(code_cells(notebook)[0][1].source).body if "get_ipython" not in ast.unparse(node)]
-    return "\n".join(map(ast.unparse, nodes))
+    """The notebook's set-up as code, without magics."""
+    nodes = [node for i in set_up(notebook) for node in tree(notebook.cells[i].source).body]
+    return "\n".join(line for line in map(ast.unparse, nodes) if "get_ipython" not in line)
 
 
 def mark_solution(number, code, names):
@@ -307,18 +307,18 @@ def solutions_that_train_pass(notebook, path):
 
 # --- rules about code ------------------------------------------------------------------------------------------------
 
-LONGEST_CELL = 15  # lines; the imports at the top may be more
+LONGEST_CELL, LONGEST_SET_UP = 15, 20  # lines
 # names that mean the same everywhere, in whatever cell they are bound
 EVERYWHERE = {"_", "ax", "axes", "left", "right", "row", "rows"}
 
 
 def plain_code(notebook, path):
-    cells = code_cells(notebook)
-    for i, cell in cells:
+    for i, cell in code_cells(notebook):
         lines = [line.strip() for line in cell.source.splitlines()]
         n = sum(bool(line) and not line.startswith("#") for line in lines)
-        if n > LONGEST_CELL and i != cells[0][0]:
-            yield f"cell {i} has {n} lines of code; {LONGEST_CELL} are the most"
+        most = LONGEST_SET_UP if i in set_up(notebook) else LONGEST_CELL
+        if n > most:
+            yield f"cell {i} has {n} lines of code; {most} are the most"
         yield from (f"cell {i}: {fault}" for fault in puzzles(cell.source))
 
 
@@ -403,6 +403,7 @@ QUOTE = re.compile(r"(?:^>.*\n?)+", re.MULTILINE)
 DETAILS = re.compile(r"<details>.*?</details>", re.DOTALL)
 DISPLAYED = re.compile(r"\$\$.*?\$\$", re.DOTALL)
 INLINE = re.compile(r"\$[^$]+\$")
+SET_UP_TOLD = ["", "run the first code cell of", "run the first two code cells of", "run the first three code cells of"]
 CODE = re.compile(r"`[^`]*`")
 
 
@@ -423,6 +424,14 @@ def core_is_short(notebook, path):
     n, most = len(words(prose[start.start() : end.start()])), CORE_WORDS.get(chapter(path), 3_000)
     if n > most:
         yield f"the core has {n:,} words; {most:,} are the most"
+
+
+def set_up_told(notebook, path):
+    cells = positions(notebook)[: len(set_up(notebook))]
+    if not cells or cells != set_up(notebook):
+        yield 'the code cells tagged "setup" must be the first'
+    if not any(SET_UP_TOLD[len(cells)] in cell.source for cell in notebook.cells if SECOND_SITTING.search(cell.source)):
+        yield f'"Second sitting" must say: {SET_UP_TOLD[len(cells)]} the notebook'
 
 
 def picture_first(notebook, path):
@@ -546,7 +555,15 @@ RULES = [
     solutions_pass,
 ]
 # for the notebooks in REWRITTEN
-NEWER_RULES = [plain_code, one_meaning, core_is_short, picture_first, predictions_answered, numbers_agree]
+NEWER_RULES = [
+    plain_code,
+    one_meaning,
+    core_is_short,
+    set_up_told,
+    picture_first,
+    predictions_answered,
+    numbers_agree,
+]
 
 
 # --- the notebooks keep the rules ------------------------------------------------------------------------------------
@@ -615,12 +632,14 @@ MEANING = """> **Predict.** How large is it?
 Here 17.5 is not read either.
 
 ## Second sitting
+
+To start here, run the first code cell of the notebook.
 """
 
 
 def example():
-    """A notebook that keeps every rule: 0 prose, 1 imports, 2 equation, 3 its check and a widget, 4 figure, from 5 on
-    exercises, -2 numbers, -1 what they mean.
+    """A notebook that keeps every rule: 0 prose, 1 set-up, 2 equation, 3 its check and a widget, 4 figure, from 5 on
+    exercises, -8 to -3 more code, -2 numbers, -1 what they mean.
     """
     figure = new_output("display_data", {"image/png": "iVBORw0K"}, metadata={"image/png": {"alt": "a line"}})
     caption = new_output("display_data", {"text/markdown": "*A line from 7.7 to 8.8.*"})
@@ -629,7 +648,10 @@ def example():
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
         cells=[
             new_markdown_cell("# Example"),
-            new_code_cell("%matplotlib inline\nimport torch\nfrom aetutor import check, verify\n" + "a = 1\n" * 100),
+            new_code_cell(
+                "%matplotlib inline\nimport torch\nfrom aetutor import check, verify\n" + "a = 1\n" * 17,
+                metadata={"tags": ["setup"]},
+            ),
             new_markdown_cell("```\n\\tag{9.9} is code\n```\n\n$$\n1 = 1 + 65{,}536 - 1.25 \\tag{1.1}\n$$"),
             new_code_cell(
                 'verify("1.1", 1.0, 1.0, atol=1e-9)',
@@ -640,6 +662,7 @@ def example():
     )
     for number in (n for n in aetutor.EXERCISES if n.startswith("1.")):
         notebook.cells += exercise(number)
+    notebook.cells += [new_code_cell("draw()\n" * 15) for _ in range(6)]
     numbers = "error 29.35, 85.2% of 1,542, or 0.00316 and 0.457\n"
     notebook.cells.append(new_code_cell("report()", outputs=[new_output("stream", name="stdout", text=numbers)]))
     notebook.cells.append(new_markdown_cell(MEANING))
@@ -691,7 +714,8 @@ BREAKS = [
     (small, output("stream", text="x" * 2_000_000)),
     (no_machine_paths, output("stream", text=PATH_OUTPUT)),
     (no_machine_paths, output("display_data", {"text/html": PATH_OUTPUT})),
-    (enough_code, edit(1, "a = 1\n" * 30, "# a = 1\n\n" * 30)),
+    (enough_code, lambda notebook: notebook.cells.__delitem__(slice(-8, -2))),
+    (enough_code, lambda notebook: [edit(i, "draw()\n" * 15, "# draw()\n\n" * 15)(notebook) for i in range(-8, -2)]),
     (figures_described, lambda notebook: notebook.cells[4].outputs[0].update(metadata={})),
     (figures_described, lambda notebook: notebook.cells[4].outputs[0].metadata["image/png"].update(alt=" ")),
     (figures_described, lambda notebook: notebook.cells[4].outputs.pop()),
@@ -730,6 +754,7 @@ BREAKS = [
     (plain_code, before(3, "functions = {k: lambda x: x for k in range(3)}")),
     (plain_code, before(3, "squared_error(lambda x, k=k: x)")),
     (plain_code, before(4, "draw()\n" * 15)),
+    (plain_code, before(1, "a = 1")),
     (one_meaning, before(3, "a = 2")),
     (one_meaning, before(3, "a += 2")),
     (one_meaning, before(3, "b, (*a, c) = 1, (2, 3)")),
@@ -744,6 +769,10 @@ BREAKS = [
     (core_is_short, edit(0, "# Example", "# Example\n" + "word " * 3000)),
     (core_is_short, edit(-1, "## Second", "## Third")),
     (core_is_short, edit(-1, "## Second", "Second")),
+    (set_up_told, change(1, "metadata", {})),
+    (set_up_told, change(4, "metadata", {"tags": ["setup"]})),
+    (set_up_told, edit(-1, "first code cell", "first two code cells")),
+    (set_up_told, edit(-1, "run the first code cell", "go on")),
     (picture_first, change(4, "outputs", [])),
     (picture_first, change(3, "outputs", [])),
     (picture_first, lambda notebook: notebook.cells.insert(0, new_markdown_cell("A preface"))),
