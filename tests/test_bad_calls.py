@@ -270,6 +270,7 @@ CALLS = {
     "Trainer(gpu)": lambda: Trainer(vae, loss, "gpu"),
     "Trainer(dev None)": lambda: Trainer(vae, loss, None),
     "Trainer(16)": lambda: Trainer(vae, loss, precision=16),
+    "Trainer(capture)": lambda: Trainer(vae, loss, "cpu", capture=True),
     "Trainer(seed str)": lambda: Trainer(vae, loss, seed="a"),
     "Trainer(seed 1.5)": lambda: Trainer(vae, loss, seed=1.5),
     "Trainer(seed None)": lambda: Trainer(vae, loss, seed=None),

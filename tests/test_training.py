@@ -987,6 +987,78 @@ def test_the_accelerator_trains_as_the_cpu_does():
     assert history.train_loss[-1] < 0.7 * history.train_loss[0]
 
 
+# --- CUDA graphs -----------------------------------------------------------------------------------------------------
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a CUDA GPU")
+
+
+def labelled_loss(ae, x, y):
+    return noisy_loss(ae, x) * (1 + y)
+
+
+@pytest.mark.parametrize("labels", [None, torch.arange(10) % 3])
+def test_what_is_recorded_is_the_loss_of_whole_batches_but_the_first(monkeypatch, labels):
+    """With a recorder that records nothing, the run is the same."""
+    replayed, x = [], images()
+
+    def pretend(step, sample, weights):
+        assert [len(part) for part in sample] == [3] * len(sample)
+        step(*sample)  # a warm-up draws random numbers
+        return lambda *batch: replayed.append(len(batch[0])) or step(*batch)
+
+    monkeypatch.setattr(training, "CUDAGraph", pretend)
+    runs = []
+    for capture in (False, True):
+        ae = model()
+        trainer = Trainer(ae, noisy_loss if labels is None else labelled_loss, "cpu")
+        trainer.capture = capture
+        runs.append((weights(ae), fit(trainer, x, y=labels, batch_size=3), weights(ae)))
+    (_, plain, ours), (start, recorded, theirs) = runs
+    assert same(ours, theirs) and not same(start, theirs) and plain.train_loss == recorded.train_loss
+    assert replayed == [3, 3] * 3  # batches of 3, 3, 3 and 1 in each of three epochs
+
+
+@needs_cuda
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("labels", [None, torch.arange(10) % 3])
+def test_a_recorded_step_is_the_same_step(labels, precision):
+    runs, x = [], images().to("cuda")
+    for capture in (False, True):
+        ae = model()
+        trainer = Trainer(ae, noisy_loss if labels is None else labelled_loss, "cuda", precision, capture=capture)
+        runs.append((fit(trainer, x, y=labels, batch_size=3), weights(ae)))
+    (plain, ours), (recorded, theirs) = runs
+    assert plain.train_loss == pytest.approx(recorded.train_loss, rel=1e-5) and torch.equal(x.cpu(), images())
+    for name in ours:
+        torch.testing.assert_close(ours[name], theirs[name], rtol=1e-4, atol=1e-5)
+
+
+@needs_cuda
+def test_a_recorded_run_resumes_as_if_it_had_not_stopped(tmp_path):
+    whole, half, path = model(), model(), tmp_path / "run.pt"
+    fit(Trainer(whole, noisy_loss, "cuda", capture=True), batch_size=3)
+    stopped = Trainer(half, noisy_loss, "cuda", capture=True)
+    stopped.loss = failing_at(8, KeyboardInterrupt())  # four calls record it, two are made in each epoch
+    with pytest.raises(KeyboardInterrupt):
+        fit(stopped, batch_size=3, checkpoint=path)
+    assert stopped.history.epochs == 1
+    fit(Trainer(half, noisy_loss, "cuda", capture=True), batch_size=3, checkpoint=path, resume=True)
+    for name, ours in weights(whole).items():
+        torch.testing.assert_close(ours, weights(half)[name], rtol=1e-4, atol=1e-5)
+
+
+@needs_cuda
+def test_a_loss_that_waits_for_the_gpu_cannot_be_recorded():
+    trainer = Trainer(model(), lambda ae, x: reconstruction_loss(ae, x) * x.max().item(), "cuda", capture=True)
+    with pytest.raises(RuntimeError, match=r"cannot be recorded as a CUDA graph.*leave out capture=True"):
+        fit(trainer)
+
+
+def test_without_a_cuda_gpu_nothing_can_be_recorded():
+    with pytest.raises(ValueError, match="capture=True needs a CUDA GPU; this trainer's device is cpu: leave it out"):
+        Trainer(model(), noisy_loss, "cpu", capture=True)
+
+
 # --- bad input -------------------------------------------------------------------------------------------------------
 
 
