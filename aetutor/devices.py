@@ -97,8 +97,14 @@ class CUDAGraph:
                 step(*self.inputs)
         torch.cuda.synchronize()
         self._leave([None] * len(self.weights))
-        with torch.cuda.graph(self.graph):
-            self.output = step(*self.inputs)
+        try:
+            with torch.cuda.graph(self.graph):
+                self.output = step(*self.inputs)
+        except RuntimeError as error:
+            raise RuntimeError(
+                f"The loss cannot be recorded as a CUDA graph ({str(error).splitlines()[0]}): it must not wait for the "
+                "GPU, as .item() does. Change it, or leave out capture=True, and restart Python."
+            ) from error
         self.gradients = [weight.grad for weight in self.weights]
 
     def __call__(self, *batch: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ class GaussianPixels(Normal):
     arg_constraints: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
 
     def __init__(self, mean: Tensor, sigma: float | Tensor):
-        self.sigma = torch.as_tensor(sigma, dtype=mean.dtype, device=mean.device)  # (), or the shape of mean
+        self.sigma = sigma.to(mean) if isinstance(sigma, Tensor) else mean.new_full((), sigma)  # (), or as mean
         super().__init__(mean, self.sigma)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Distribution:

@@ -154,7 +154,7 @@ class Trainer:
     ) -> Iterator[History]:
         """The loop itself: `each_step` is called after every step with the losses of its batch."""
         history = self.history
-        backward = self._recorded(prepare(x[:batch_size]), y) if self.capture else self._backward
+        backward = self._recorded(x[:batch_size], y, prepare) if self.capture else self._backward
         while history.epochs < epochs:
             began, total = time.perf_counter(), torch.zeros((), device=self.device)
             with self.random, self._in_training_mode(), torch.enable_grad():  # also where a caller has them off
@@ -316,18 +316,12 @@ class Trainer:
         losses.mean().backward()
         return losses.detach()
 
-    def _recorded(self, x: Tensor, y: Tensor | None) -> Callable[..., Tensor]:
+    def _recorded(self, x: Tensor, y: Tensor | None, prepare: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
         """`_backward` as a CUDA graph, made with a batch `x`; the first batch and a smaller one go the ordinary way."""
-        sample = (x,) if y is None else (x, y[: len(x)])
         stream = RandomStream(self.device, self.seed)  # so that the run draws the same numbers as without the graph
-        try:
-            with stream, self._in_training_mode(), torch.enable_grad():
-                graph = CUDAGraph(partial(self._backward, validate=False), sample, self.model.parameters())
-        except RuntimeError as error:
-            raise RuntimeError(
-                f"The loss cannot be recorded as a CUDA graph ({str(error).splitlines()[0]}): it must not wait for the "
-                "GPU, as .item() does. Change it, or leave out capture=True."
-            ) from error
+        with stream, self._in_training_mode(), torch.enable_grad():
+            sample = (prepare(x),) if y is None else (prepare(x), y[: len(x)])
+            graph = CUDAGraph(partial(self._backward, validate=False), sample, self.model.parameters())
 
         def backward(images: Tensor, *labels: Tensor, validate: bool) -> Tensor:
             if validate or len(images) < len(x):
