@@ -70,7 +70,7 @@ def test_the_checks_see_the_classic_slips(notebook):
 
 CELLS = [
     "# Title",
-    "from aetutor import verify\nimport random\nimport sys\nimport time",
+    "from aetutor import verify\nimport random\nimport sys\nimport time\nprint(random.random())",  # not run again
     "## 1",
     "time.sleep(2.1)\ngrows = []\nprint('slept')",  # not cheap: it is not run again
     "grows.append(1)\nprint(len(grows), 'entries')",
