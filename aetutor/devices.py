@@ -91,6 +91,11 @@ class CUDAGraph:
 
     def __init__(self, step: Callable[..., Tensor], sample: Iterable[Tensor], weights: Iterable[Tensor]):
         self.inputs, self.weights, self.graph = [part.clone() for part in sample], list(weights), torch.cuda.CUDAGraph()
+        with torch.cuda.device(self.inputs[0].device):
+            self._record(step)
+        self.gradients = [weight.grad for weight in self.weights]
+
+    def _record(self, step: Callable[..., Tensor]) -> None:
         torch.cuda.synchronize()
         with torch.cuda.stream(torch.cuda.Stream()):
             for _ in range(3):  # a first call does what may not be recorded, such as choosing kernels
@@ -105,7 +110,6 @@ class CUDAGraph:
                 f"The loss cannot be recorded as a CUDA graph ({str(error).splitlines()[0]}): it must not wait for the "
                 "GPU, as .item() does. Change it, or leave out capture=True, and restart Python."
             ) from error
-        self.gradients = [weight.grad for weight in self.weights]
 
     def __call__(self, *batch: Tensor) -> Tensor:
         for place, part in zip(self.inputs, batch, strict=True):
